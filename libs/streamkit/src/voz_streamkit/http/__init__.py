@@ -1,0 +1,1 @@
+"""What Voz's HTTP services share: problem details, API keys, paging, health and metrics routes, graceful serving."""
