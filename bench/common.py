@@ -97,7 +97,9 @@ def ratio(numerator: Sequence[float], denominator: Sequence[float]) -> float:
     return round(median(a / b for a, b in zip(numerator, denominator, strict=True)), 3)
 
 
-def report(name: str, rows: Sequence[tuple[str, str]], ratios: Mapping[str, float], figures: Mapping[str, float]) -> None:
+def report(
+    name: str, rows: Sequence[tuple[str, str]], ratios: Mapping[str, float], figures: Mapping[str, float]
+) -> None:
     """Print the table and the closing JSON line."""
     table = Table(title=f"bench {name}", show_edge=False)
     table.add_column("what")
