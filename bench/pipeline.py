@@ -2,8 +2,8 @@
 
 Throughput: events a second from the first POST until the last one is counted in a KPI (Voz) or stored as a row (plain).
 Freshness: from the 202 until the event is visible in `volume` as anybody would ask for it, over HTTP.
-The plain stack needs torch (`pip install -e 'services/enrich[hf]'`, or name another interpreter that has the packages of
-`bench/plain` in VOZ_BENCH_PLAIN_PYTHON) and ../shared/models; without them its part is left out, and said so.
+The plain stack needs torch (`pip install -e 'services/enrich[hf]'`, or another interpreter with torch, transformers and
+faust-streaming, named in VOZ_BENCH_PLAIN_PYTHON) and ../shared/models; without them it is left out, and that is said.
 """
 
 from __future__ import annotations

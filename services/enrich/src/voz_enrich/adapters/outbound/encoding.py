@@ -1,0 +1,79 @@
+"""From signals to the bytes and headers of `voz.enriched`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from voz.v1 import enriched_event_pb2 as contract
+from voz.v1 import labels_pb2 as labels
+from voz_contracts.cloudevents import SOURCE_OFFSET, SOURCE_PARTITION, header, headers
+from voz_contracts.words import number
+
+from voz_enrich.domain.event_signals import Signals
+from voz_enrich.domain.journey import JourneyState
+from voz_enrich.domain.labels import Stage
+from voz_enrich.ports import Heard, Output, Prepared
+
+
+class EnrichedEncoder:
+    """Encodes answers. `source_topic`: the name that answers give for where their question came from."""
+
+    def __init__(self, source_topic: str, model: str) -> None:
+        self._source_topic, self._model = source_topic, model
+
+    def __call__(
+        self, prepared: Prepared, heard: Heard, signals: Signals, before: Stage | None, now: JourneyState | None
+    ) -> Output:
+        """The answer to one record. `before` and `now`: the customer's stage before it and state after it."""
+        record, message = prepared.record, heard.message
+        at = datetime.now(UTC)
+        enriched = contract.EnrichedEvent(
+            event=message,
+            signals=self._signals(signals, asked_model=prepared.text is not None),
+            answers=contract.SourcePosition(topic=self._source_topic, partition=record.partition, offset=record.offset),
+            enriched_at=at,
+        )
+        if now is not None:
+            since = Timestamp()
+            since.FromMilliseconds(now.since_ms)
+            enriched.journey.CopyFrom(
+                contract.Journey(
+                    stage=_number(labels.Stage, now.stage), previous_stage=_number(labels.Stage, before), since=since
+                )
+            )
+        envelope = headers(
+            event_id=message.id,
+            source="/voz/enrich",
+            event_type="voz.v1.EnrichedEvent",
+            subject=record.key.decode(errors="replace"),
+            time=at,
+            traceparent=header(record.headers, "traceparent"),
+        )
+        envelope.append((SOURCE_PARTITION, b"%d" % record.partition))
+        envelope.append((SOURCE_OFFSET, b"%d" % record.offset))
+        return Output(enriched.SerializeToString(), envelope)
+
+    def _signals(self, signals: Signals, *, asked_model: bool) -> contract.Signals:
+        return contract.Signals(
+            origin=_number(contract.SignalOrigin, signals.origin),
+            language=signals.language,
+            sentiment=_number(labels.Sentiment, signals.sentiment),
+            sentiment_score=signals.sentiment_score,
+            emotion=_number(labels.Emotion, signals.emotion),
+            intents=[_number(labels.Intent, intent) for intent in signals.intents],
+            topic=_number(labels.Topic, signals.topic),
+            effort=_number(labels.Effort, signals.effort),
+            stage=_number(labels.Stage, signals.stage),
+            model=self._model if asked_model else "",
+            scores={
+                f"{head}.{label}": score for head, scores in signals.scores.items() for label, score in scores.items()
+            },
+        )
+
+
+def _number(vocabulary: Any, label: StrEnum | None) -> Any:
+    # Any: generated enums are integers with a type of their own for each vocabulary.
+    return number(vocabulary, label.value) if label is not None else 0

@@ -1,0 +1,82 @@
+"""The signal model of a bundle, on ONNX Runtime."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from voz_enrich.adapters.outbound.batches import plan
+from voz_enrich.adapters.outbound.bundle import HEADS, Bundle, BundleError
+from voz_enrich.adapters.outbound.language import Py3LangidIdentifier
+from voz_enrich.adapters.outbound.reading import nothing_to_read, read_signals
+from voz_enrich.adapters.outbound.tokens import Tokens
+from voz_enrich.domain.signals import TextSignals
+from voz_enrich.domain.text import cleaned
+
+Logits = Mapping[str, npt.NDArray[np.float32]]
+
+
+class OnnxSignalModel:
+    """A `SignalModel`. On one machine a text's logits are the same to the last bit alone, in any batch, any order and
+    with any number of threads: weights are constants, its padded length is its own, one thread computes a batch."""
+
+    def __init__(self, bundle: Bundle, languages: Py3LangidIdentifier, threads: int) -> None:
+        """`threads`: batches computed at once, best as many as there are cores. Raises BundleError."""
+        self._bundle = bundle
+        self._languages = languages
+        self._tokens = Tokens(bundle.folder, bundle.max_tokens)
+        self._session = open_session(bundle.folder / "model.onnx")
+        self._workers = ThreadPoolExecutor(threads, thread_name_prefix="signal-model")
+        outputs = {output.name for output in self._session.get_outputs()}
+        if missing := [name for name in HEADS if name not in outputs]:
+            raise BundleError(f"{bundle.folder / 'model.onnx'}: no output named {', '.join(missing)}")
+
+    @property
+    def version(self) -> str:
+        """The bundle's."""
+        return self._bundle.version
+
+    def analyse(self, texts: Sequence[str], languages: Sequence[str | None] | None = None) -> list[TextSignals]:
+        """One answer for each text, in their order; see the port."""
+        hints = languages if languages is not None else [None] * len(texts)
+        if len(hints) != len(texts):
+            raise ValueError(f"{len(texts)} texts with {len(hints)} language hints")
+        readable = {index: clean for index, text in enumerate(texts) if (clean := cleaned(text))}
+        answers = [nothing_to_read()] * len(texts)
+        for index, logits in zip(readable, self.logits(list(readable.values())), strict=True):
+            answers[index] = read_signals(self._bundle, logits, self._languages.identify(texts[index], hints[index]))
+        return answers
+
+    def close(self) -> None:
+        """Ends the threads; texts already given are finished first."""
+        self._workers.shutdown()
+
+    def logits(self, texts: Sequence[str]) -> list[dict[str, list[float]]]:
+        rows = self._tokens.ids(texts)
+        batches = list(plan([len(row) for row in rows]))
+        results: list[dict[str, list[float]]] = [{} for _ in texts]
+        computed = self._workers.map(lambda batch: self._run([rows[index] for index in batch[1]], batch[0]), batches)
+        for (_, indexes), logits in zip(batches, computed, strict=True):
+            for place, index in enumerate(indexes):
+                results[index] = {name: logits[name][place].tolist() for name in HEADS}
+        return results
+
+    def _run(self, rows: Sequence[Sequence[int]], width: int) -> Logits:
+        ids, mask = self._tokens.padded(rows, width)
+        outputs = self._session.run(list(HEADS), {"input_ids": ids, "attention_mask": mask})
+        return dict(zip(HEADS, outputs, strict=True))
+
+
+def open_session(path: Any) -> Any:
+    """An `onnxruntime.InferenceSession` that computes in fp32 with one thread a call; calls may run side by side."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    # int8 weights become fp32 once, here, rather than being kept for integer kernels that would quantise activations
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

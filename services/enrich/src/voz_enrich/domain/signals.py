@@ -1,0 +1,31 @@
+"""What is derived from one text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from voz_enrich.domain.labels import Effort, Emotion, Intent, Sentiment, Stage, Topic
+
+UNDETERMINED_LANGUAGE = "und"
+"""The ISO 639-2 code for a text whose language can't be told (emoji only, a bare link, nothing at all)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextSignals:
+    """The signals of one text.
+
+    language: ISO 639-1, or `und`.
+    sentiment_score: in -1..1, P(positive) - P(negative).
+    intents: at least one; the likeliest first.
+    scores: head (`sentiment`, `emotion`, `intents`, `topic`, `effort`, `stage`) -> label -> probability in 0..1,
+        rounded to 4 decimals. Those of `intents` are independent of one another; those of any other head sum to 1.
+    """
+
+    language: str
+    sentiment: Sentiment
+    sentiment_score: float
+    emotion: Emotion
+    intents: tuple[Intent, ...]
+    topic: Topic
+    effort: Effort
+    stage: Stage
+    scores: Mapping[str, Mapping[str, float]]

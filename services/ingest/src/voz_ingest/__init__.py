@@ -1,0 +1,1 @@
+"""ingest: accepts events over HTTP and answers once Kafka has replicated them."""

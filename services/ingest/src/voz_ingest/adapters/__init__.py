@@ -1,0 +1,1 @@
+"""What ingest speaks with."""

@@ -1,0 +1,1 @@
+"""Who calls ingest, and in which forms."""

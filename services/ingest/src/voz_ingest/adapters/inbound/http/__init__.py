@@ -1,0 +1,1 @@
+"""HTTP: `POST /v1/events`."""

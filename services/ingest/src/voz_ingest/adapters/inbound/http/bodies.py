@@ -1,0 +1,113 @@
+"""Reading request bodies: whole and bounded, or as a stream of lines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from fastapi import Request
+from starlette.types import Receive
+
+from voz_ingest.adapters.inbound.sources import api
+from voz_ingest.domain.budget import Held
+from voz_ingest.domain.draft import Draft
+from voz_ingest.domain.fields import FieldError
+from voz_streamkit.http.problems import Problem
+
+PART_EVENTS = 500
+"""Events that are read, encoded and appended at a time: enough to fill Kafka's batches, few enough (some 15 ms of
+work) that other requests are answered in between."""
+PART_BYTES = 1 << 20
+DISCARD_BYTES = 64 << 20
+DISCARD_SECONDS = 10.0
+
+
+async def read_whole(request: Request, held: Held, *, declared: str, max_bytes: int) -> bytes:
+    """The body. Its `declared` size (Content-Length) is held from before it is read. Raises Problem 413, and
+    OverBudgetError."""
+    if declared.isdecimal():
+        if int(declared) > max_bytes:
+            raise _too_large(max_bytes)
+        held.resize(int(declared))
+    first = b""
+    rest: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > max_bytes:
+            raise _too_large(max_bytes)
+        if size > held.size:
+            held.resize(size)
+        if not first:
+            first = chunk
+        else:
+            rest.append(chunk)
+    return b"".join((first, *rest)) if rest else first
+
+
+async def discard_rest(receive: Receive) -> None:
+    """Read what is still being sent and forget it, within limits: a client that is busy sending reads no answer, and
+    one whose connection is closed meanwhile never sees it."""
+    size = 0
+    try:
+        async with asyncio.timeout(DISCARD_SECONDS):
+            while size <= DISCARD_BYTES:
+                message = await receive()
+                size += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
+    except (TimeoutError, Problem):
+        return
+
+
+@dataclass(slots=True)
+class Lines:
+    """The lines of a streamed body, in parts. Holds one part and one unfinished line at a time."""
+
+    request: Request
+    held: Held
+    max_line_bytes: int
+
+    async def parts(self) -> AsyncIterator[list[Draft]]:
+        """Events in parts of at most PART_EVENTS. Raises OverBudgetError."""
+        rest = bytearray()
+        dropping = False  # inside a line that is too long: its end is still to come
+        drafts: list[Draft] = []
+        size = 0
+        async for chunk in self.request.stream():
+            *lines, last = chunk.split(b"\n")
+            for line in lines:
+                whole = bytes(rest) + line if rest else line
+                rest.clear()
+                if dropping:
+                    dropping = False
+                    continue
+                size += len(whole)
+                drafts += [self._too_long()] if len(whole) > self.max_line_bytes else api.parse_lines([whole])
+                if len(drafts) >= PART_EVENTS or size >= PART_BYTES:
+                    yield drafts
+                    drafts, size = [], 0
+            if not dropping:
+                rest += last
+                if len(rest) > self.max_line_bytes:
+                    rest.clear()
+                    dropping = True
+                    drafts.append(self._too_long())
+            self.held.resize(size + len(rest))
+        if rest:
+            drafts += api.parse_lines([bytes(rest)])
+        if drafts:
+            yield drafts
+
+    def _too_long(self) -> Draft:
+        detail = f"the line is longer than {self.max_line_bytes} bytes"
+        return Draft(None, errors=(FieldError("", detail),))
+
+
+def _too_large(max_bytes: int) -> Problem:
+    return Problem(
+        413,
+        f"The body is larger than the {max_bytes} bytes that are taken at once: send it in parts, or as"
+        " application/x-ndjson, which is read as a stream.",
+    )

@@ -1,0 +1,57 @@
+"""Settings of ingest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from voz_streamkit.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """What can be set, with what it means and how far."""
+
+    model_config = SettingsConfigDict(env_prefix="VOZ_INGEST_")
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8001, ge=0, le=65535, description="Port to listen on.")
+    keys_file: Path = Field(
+        validation_alias="VOZ_KEYS_FILE",
+        description="API keys, YAML; read again when it changes. `voz-keys new` makes entries.",
+    )
+    max_body_bytes: int = Field(
+        16 << 20, ge=1024, le=1 << 30, description="Largest body that isn't a stream; above it: 413."
+    )
+    max_batch_events: int = Field(
+        10_000, ge=1, le=1_000_000, description="Most events of one array or CloudEvents batch; above it: 413."
+    )
+    max_stream_bytes: int = Field(256 << 20, ge=1024, description="Largest NDJSON stream; above it: 413.")
+    max_stream_events: int = Field(
+        100_000, ge=1, le=10_000_000, description="Most events of one NDJSON stream; above it: 413."
+    )
+    max_line_bytes: int = Field(
+        4 << 20, ge=1024, le=64 << 20, description="Longest line of an NDJSON stream; a longer one is rejected."
+    )
+    max_text_bytes: int = Field(
+        256 << 10,
+        ge=1,
+        le=256 << 10,
+        description="Longest text or survey comment, bytes in UTF-8; a longer one is rejected.",
+    )
+    max_in_flight_bytes: int = Field(
+        64 << 20,
+        ge=1 << 20,
+        description="Bytes received and not yet acknowledged by Kafka that one process holds; above it: 503.",
+    )
+    delivery_timeout_seconds: float = Field(
+        5.0, gt=0, le=120, description="How long Kafka may take to acknowledge; above it: 503."
+    )
+    rate_events_per_second: float = Field(
+        100_000.0, gt=0, description="Events a tenant may send to one process in the long run; above it: 429."
+    )
+    rate_burst_events: float = Field(200_000.0, ge=1, description="Events a tenant may send at once.")
+    drain_seconds: float = Field(
+        0.0, ge=0, le=60, description="Time between saying not ready and closing, for load balancers to notice."
+    )

@@ -1,0 +1,31 @@
+"""How much a tenant may send: a token bucket that may be overdrawn by one request, never by the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class RateLimit:
+    """At most `events_per_second` for each tenant in the long run, and `burst_events` at once.
+
+    How many events a request holds is known when it has been read; so a request is let in while the bucket isn't
+    empty and charged afterwards. What it overdraws, the tenant's next ones wait for. Times are monotonic seconds.
+    """
+
+    events_per_second: float
+    burst_events: float
+    _levels: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def wait_seconds(self, tenant: str, now: float) -> float:
+        """How long the tenant has to wait before its next request; 0 when it may come now."""
+        missing = 1.0 - self._level(tenant, now)
+        return max(0.0, missing / self.events_per_second)
+
+    def charge(self, tenant: str, events: int, now: float) -> None:
+        """Take what a request held."""
+        self._levels[tenant] = (self._level(tenant, now) - events, now)
+
+    def _level(self, tenant: str, now: float) -> float:
+        level, then = self._levels.get(tenant, (self.burst_events, now))
+        return min(self.burst_events, level + (now - then) * self.events_per_second)

@@ -1,0 +1,1 @@
+"""Bytes and requests coming in."""

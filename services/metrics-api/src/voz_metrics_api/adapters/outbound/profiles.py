@@ -1,0 +1,134 @@
+"""Writing customers' profiles and timelines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from voz_metrics_api.adapters.outbound import bulk
+from voz_metrics_api.adapters.outbound.tables import customer_profile, touchpoint
+from voz_metrics_api.domain.facts import EventFacts
+from voz_metrics_api.domain.profiles import Known, Profile
+
+_KEY = ("tenant", "customer_key")
+_PROFILE_COLUMNS = [column.name for column in customer_profile.columns]
+_INSERT_PROFILES = bulk.insert(customer_profile, "on conflict do nothing returning tenant, customer_key")
+_LOCK_PROFILES = text(
+    f"select {', '.join(_PROFILE_COLUMNS)} from {customer_profile.fullname} as held"  # noqa: S608  # our own names
+    " join unnest(cast(:tenants as text[]), cast(:keys as text[])) as wanted (t, k) on t = tenant and k = customer_key"
+    " order by tenant, customer_key for update of held"
+)
+_REPLACE_PROFILES = bulk.insert(
+    customer_profile,
+    "on conflict (tenant, customer_key) do update set "
+    + ", ".join(f"{name} = excluded.{name}" for name in _PROFILE_COLUMNS if name not in _KEY),
+)
+_INSERT_TOUCHPOINTS = bulk.insert_new(touchpoint)
+
+
+async def save_profiles(connection: AsyncConnection, events: Iterable[EventFacts]) -> None:
+    """Merge what the events tell into the profiles of their customers."""
+    told: dict[tuple[str, str], Profile] = {}
+    for event in events:
+        key, profile = (event.tenant, event.customer.key), Profile.of(event)
+        told[key] = told[key].merge(profile) if key in told else profile
+    if not told:
+        return
+    # Those new to us are whole already. The rest are locked and merged; inserting first locks new keys as well.
+    inserted = await _write(connection, _INSERT_PROFILES, told)
+    known = sorted(told.keys() - {(row.tenant, row.customer_key) for row in inserted})
+    if known:
+        wanted = {"tenants": [tenant for tenant, _ in known], "keys": [key for _, key in known]}
+        held = {
+            (row.tenant, row.customer_key): profile_of(row) for row in await connection.execute(_LOCK_PROFILES, wanted)
+        }
+        await _write(connection, _REPLACE_PROFILES, {key: held[key].merge(told[key]) for key in known})
+
+
+async def save_touchpoints(connection: AsyncConnection, events: Iterable[EventFacts]) -> None:
+    """Put the events on their customers' timelines."""
+    rows = sorted((_touchpoint(event) for event in events), key=lambda row: row[:4])
+    if rows:
+        await connection.execute(_INSERT_TOUCHPOINTS, bulk.parameters(touchpoint, rows))
+
+
+def profile_of(row: Row[Any]) -> Profile:
+    """The profile that a row of customer_profile holds."""
+    return Profile(
+        first_seen=row.first_seen,
+        last_seen=row.last_seen,
+        events=row.events,
+        inbound=row.inbound,
+        negative=row.negative,
+        neutral=row.neutral,
+        positive=row.positive,
+        scored=row.scored,
+        score_micros=row.score_micros,
+        handles=frozenset(row.handles),
+        known={
+            name: Known(value, datetime.fromisoformat(at), UUID(event_id))
+            for name, (value, at, event_id) in _json(row.known).items()
+        },
+    )
+
+
+def _json(value: Any) -> Any:
+    """A jsonb column of a textual statement comes as text."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+async def _write(
+    connection: AsyncConnection, statement: Any, profiles: dict[tuple[str, str], Profile]
+) -> Sequence[Row[Any]]:
+    rows = [(*key, *_values(profiles[key])) for key in sorted(profiles)]
+    result = await connection.execute(statement, bulk.parameters(customer_profile, rows))
+    return result.fetchall() if result.returns_rows else []
+
+
+def _values(profile: Profile) -> tuple[Any, ...]:
+    known = {name: [said.value, said.at.isoformat(), str(said.event_id)] for name, said in profile.known.items()}
+    return (
+        profile.first_seen,
+        profile.last_seen,
+        profile.events,
+        profile.inbound,
+        profile.negative,
+        profile.neutral,
+        profile.positive,
+        profile.scored,
+        profile.score_micros,
+        bulk.LIST_SEPARATOR.join(sorted(profile.handles)),
+        json.dumps(known, ensure_ascii=False),
+    )
+
+
+def _touchpoint(event: EventFacts) -> tuple[Any, ...]:
+    dimensions = event.dimensions
+    return (
+        event.tenant,
+        event.customer.key,
+        event.occurred_at,
+        event.event_id,
+        dimensions.kind,
+        dimensions.direction,
+        dimensions.channel,
+        dimensions.source,
+        dimensions.audience,
+        dimensions.language,
+        dimensions.sentiment,
+        event.sentiment_score,
+        dimensions.emotion,
+        bulk.LIST_SEPARATOR.join(dimensions.intents),
+        dimensions.topic,
+        event.effort,
+        dimensions.stage,
+        event.conversation_id,
+        event.text,
+        json.dumps(event.details, ensure_ascii=False),
+    )

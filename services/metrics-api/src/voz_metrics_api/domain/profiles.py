@@ -1,0 +1,118 @@
+"""What is known of a customer, gathered from events in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from voz_metrics_api.domain.contributions import of_event
+from voz_metrics_api.domain.counters import Counters
+from voz_metrics_api.domain.facts import EventFacts
+
+ATTRIBUTE: Final = "attribute."
+MAX_KNOWN: Final = 100
+MAX_HANDLES: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One thing known, as the newest event that spoke of it said: newest by (occurred_at, event id)."""
+
+    value: str
+    at: datetime
+    event_id: UUID
+
+    def newest(self, other: Known) -> Known:
+        """The one of both that was said last."""
+        return max(self, other, key=lambda known: (known.at, known.event_id, known.value))
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One customer. `known` has id, name, stage, stage_since, sentiment, language, reach and `attribute.<name>`.
+
+    `merge` is associative and commutative, so the order of events never shows; each event is merged once.
+    """
+
+    first_seen: datetime
+    last_seen: datetime
+    events: int
+    inbound: int
+    negative: int
+    neutral: int
+    positive: int
+    scored: int
+    score_micros: int
+    handles: frozenset[str]
+    known: Mapping[str, Known]
+
+    @classmethod
+    def of(cls, event: EventFacts) -> Profile:
+        """What one event tells of its customer."""
+        counters = of_event(event)
+        customer = event.customer
+        return cls(
+            first_seen=event.occurred_at,
+            last_seen=event.occurred_at,
+            events=1,
+            inbound=int(event.inbound),
+            handles=frozenset({f"{event.dimensions.source}:{customer.handle}"} if customer.handle else ()),
+            known={name: Known(value, event.occurred_at, event.event_id) for name, value in _said(event).items()},
+            **_sentiment(counters),
+        )
+
+    def merge(self, other: Profile) -> Profile:
+        """Both together. Bounded: the first handles and attributes by name are kept."""
+        known = dict(self.known)
+        for name, said in other.known.items():
+            known[name] = known[name].newest(said) if name in known else said
+        names = sorted(known, key=lambda name: (name.startswith(ATTRIBUTE), name))[:MAX_KNOWN]
+        return Profile(
+            first_seen=min(self.first_seen, other.first_seen),
+            last_seen=max(self.last_seen, other.last_seen),
+            events=self.events + other.events,
+            inbound=self.inbound + other.inbound,
+            negative=self.negative + other.negative,
+            neutral=self.neutral + other.neutral,
+            positive=self.positive + other.positive,
+            scored=self.scored + other.scored,
+            score_micros=self.score_micros + other.score_micros,
+            handles=frozenset(sorted(self.handles | other.handles)[:MAX_HANDLES]),
+            known={name: known[name] for name in names},
+        )
+
+    def value(self, name: str) -> str | None:
+        """What is known under that name."""
+        found = self.known.get(name)
+        return found.value if found else None
+
+    def attributes(self) -> dict[str, str]:
+        """The customer's own attributes."""
+        return {
+            name.removeprefix(ATTRIBUTE): known.value
+            for name, known in self.known.items()
+            if name.startswith(ATTRIBUTE)
+        }
+
+
+def _sentiment(counters: Counters) -> dict[str, int]:
+    names = ("negative", "neutral", "positive", "scored", "score_micros")
+    return {name: getattr(counters, name) for name in names}
+
+
+def _said(event: EventFacts) -> dict[str, str]:
+    customer, inbound = event.customer, event.inbound
+    said = {
+        "id": customer.id,
+        "name": customer.name,
+        "reach": str(customer.reach or ""),
+        "stage": event.journey_stage,
+        "stage_since": event.journey_since.isoformat() if event.journey_stage and event.journey_since else "",
+        "sentiment": event.dimensions.sentiment if inbound else "",
+        "language": event.dimensions.language if inbound else "",
+        **{ATTRIBUTE + name: value for name, value in event.known.items()},
+    }
+    return {name: value for name, value in said.items() if value}

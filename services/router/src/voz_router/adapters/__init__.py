@@ -1,0 +1,1 @@
+"""Between the router and the world."""

@@ -1,0 +1,1 @@
+"""What calls the router: Kafka records, HTTP requests, the policy file."""

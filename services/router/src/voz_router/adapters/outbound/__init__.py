@@ -1,0 +1,1 @@
+"""What the router calls: PostgreSQL, and through its outbox Kafka."""

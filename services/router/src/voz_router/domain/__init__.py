@@ -1,0 +1,1 @@
+"""What is true of policies, decisions and cases; pure."""

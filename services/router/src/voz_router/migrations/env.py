@@ -1,0 +1,6 @@
+"""The router's schema is migrated as every service's is."""
+
+from voz_router.adapters.outbound.tables import SCHEMA, metadata
+from voz_streamkit.alembic_env import run
+
+run(SCHEMA, metadata)
