@@ -87,8 +87,13 @@ bench: bench-ingest bench-enrich bench-pipeline ## all benchmarks
 bench-%: setup ## one benchmark: bench-ingest, bench-enrich, bench-pipeline
 	@$(BIN)/python bench/$*.py
 
-model: setup ## make the model bundle again (needs ../shared and the training extra)
+.venv/.training: $(INSTALLED)
+	@echo "[setup] packages for training"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e "services/enrich[training]"
+	@touch $@
+
+model: .venv/.training ## make the model bundle again (needs ../shared)
 	@$(BIN)/python models/training/train.py
 
-model-eval: setup ## judge the model bundle
+model-eval: .venv/.training ## judge the model bundle
 	@$(BIN)/python models/training/evaluate.py
