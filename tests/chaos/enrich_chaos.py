@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from .enrich_harness import Feeder, Installation, Proof, Worker, prove
 from voz_devstack.testing import kafka_server
+
+from .enrich_harness import Feeder, Installation, Proof, Worker, prove
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,12 @@ async def _all_answered(installation: Installation, feeder: Feeder, workers: Wor
 def _counted(folder: Path) -> dict[str, int]:
     """How often the workers' logs tell of something."""
     said = "".join(log.read_text(errors="replace") for log in folder.glob("*.log"))
-    words = {"gaps": '"event": "gap"', "opened": "partition opened", "frozen": "FrozenError", "failures": "ended by an error"}
+    words = {
+        "gaps": '"event": "gap"',
+        "opened": "partition opened",
+        "frozen": "FrozenError",
+        "failures": "ended by an error",
+    }
     return {name: said.count(text) for name, text in words.items()}
 
 

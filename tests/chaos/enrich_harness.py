@@ -16,19 +16,21 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from .lexicon_model import hashed
+
 from voz.v1 import customer_event_pb2 as contract
 from voz.v1 import labels_pb2 as labels
 from voz.v1.enriched_event_pb2 import EnrichedEvent
 from voz_contracts import topics
 from voz_contracts.cloudevents import SOURCE_OFFSET, SOURCE_PARTITION, header
 from voz_contracts.identity import customer_key, event_id, partition_key
-from voz_contracts.words import number, word
+from voz_contracts.words import word
 from voz_devstack.ports import allocate_ports
 from voz_enrich.adapters.inbound.decoding import decode
 from voz_enrich.adapters.outbound.kafka_journal import POSITION_KEY
@@ -36,6 +38,8 @@ from voz_enrich.domain import journey
 from voz_enrich.domain.event_signals import signals_of, suggested_stage
 from voz_streamkit.errors import InvalidRecordError
 from voz_streamkit.kafka import record_of
+
+from .lexicon_model import hashed
 
 ROOT = Path(__file__).parents[2]
 TENANT = "demo"
@@ -72,7 +76,10 @@ class Installation:
     async def read(self, spec: topics.TopicSpec) -> list[ConsumerRecord[bytes, bytes]]:
         """Everything that a topic holds, partition by partition, in order."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=20
+            bootstrap_servers=self.bootstrap,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=20,
         )
         await consumer.start()
         try:
@@ -131,13 +138,13 @@ def make_event(index: int, customers: int, seed: int) -> contract.CustomerEvent:
     match draw.randrange(10):
         case 0:
             event.kind = labels.EVENT_KIND_TRANSACTION
-            event.transaction.type = draw.randrange(1, 6)
+            event.transaction.type = _any_of(draw, contract.TransactionType)
         case 1:
             event.kind = labels.EVENT_KIND_SUBSCRIPTION
-            event.subscription.status = draw.randrange(1, 7)
+            event.subscription.status = _any_of(draw, contract.SubscriptionStatus)
         case 2:
             event.kind = labels.EVENT_KIND_TICKET
-            event.ticket.status = draw.randrange(1, 7)
+            event.ticket.status = _any_of(draw, contract.TicketStatus)
             event.text = f"ticket {draw.random()}"
         case 3:
             event.direction = labels.DIRECTION_OUTBOUND
@@ -145,6 +152,11 @@ def make_event(index: int, customers: int, seed: int) -> contract.CustomerEvent:
         case _:
             event.text = f"message {draw.random()}"
     return event
+
+
+def _any_of(draw: random.Random, vocabulary: Any) -> Any:
+    # Any: generated enums are integers with a type of their own for each vocabulary.
+    return draw.choice(vocabulary.values()[1:])
 
 
 @dataclass(slots=True)
@@ -237,7 +249,11 @@ class Worker:
 
     def metric(self, name: str) -> float:
         """One of its metrics, by its name with labels as exposed."""
-        return next(float(line.rpartition(" ")[2]) for line in self.get("/metrics")[1].splitlines() if line.startswith(f"{name} "))
+        return next(
+            float(line.rpartition(" ")[2])
+            for line in self.get("/metrics")[1].splitlines()
+            if line.startswith(f"{name} ")
+        )
 
     def said(self) -> str:
         """Its log."""
@@ -300,7 +316,7 @@ async def prove(installation: Installation) -> Proof:
         if at in stages and stages[at] != expected[at]:
             proof.wrong_stage += 1
             proof.note(f"stage {at}: {stages[at]}, replay: {expected[at]}")
-    proof.out_of_order = sum(a >= b for offsets in order.values() for a, b in zip(offsets, offsets[1:], strict=False))
+    proof.out_of_order = sum(a >= b for offsets in order.values() for a, b in pairwise(offsets))
     kept = newest(await installation.read(topics.JOURNEY))
     for key, state in states.items():
         if kept.get(key) != state:

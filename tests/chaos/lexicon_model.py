@@ -11,7 +11,6 @@ from zlib import crc32
 from voz_enrich.domain.labels import Effort, Emotion, Intent, Sentiment, Stage, Topic
 from voz_enrich.domain.signals import TextSignals
 
-
 E = TypeVar("E", bound=StrEnum)
 
 

@@ -38,10 +38,11 @@ class Sent:
 
 @dataclass(frozen=True)
 class Kpi:
-    """A KPI of a window; `value` is None without data."""
+    """A KPI of a window, in the catalogue's unit; `value` is None without data."""
 
     value: float | None
     n: int
+    unit: str
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ class MetricsClient:
 
     def __init__(self, http: httpx.AsyncClient, url: str) -> None:
         self._http, self._url = http, url
+        self._units: dict[str, str] = {}
 
     async def kpis(self, names: Sequence[str], window: str) -> dict[str, Kpi]:
         """KPIs of everybody in a window that ends now."""
@@ -132,11 +134,16 @@ class MetricsClient:
         return int((await self._kpis(params))["volume"].value or 0)
 
     async def _kpis(self, params: Mapping[str, str]) -> dict[str, Kpi]:
-        answer = await _ask(self._http, "GET", f"{self._url}/v1/kpis", params=params)
-        answer.raise_for_status()
+        if not self._units:
+            self._units = {kpi["id"]: kpi["unit"] for kpi in (await self._get("/v1/kpis/catalogue"))["items"]}
         # Without `by` there is exactly one group: everybody.
-        (group,) = answer.json()["groups"]
-        return {name: Kpi(kpi["value"], kpi["n"]) for name, kpi in group["kpis"].items()}
+        (group,) = (await self._get("/v1/kpis", params))["groups"]
+        return {name: Kpi(kpi["value"], kpi["n"], self._units[name]) for name, kpi in group["kpis"].items()}
+
+    async def _get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
+        answer = await _ask(self._http, "GET", f"{self._url}{path}", params=params)
+        answer.raise_for_status()
+        return answer.json()
 
 
 def http_client(api_key: str) -> httpx.AsyncClient:

@@ -41,7 +41,7 @@ _DESK_SECONDS = 15.0
 # A customer speaks every three seconds or so: long enough to follow, and a story is over in a quarter of a minute.
 _SECONDS_BETWEEN_STEPS = 3
 _SMALLEST_CROWD = 8
-_EVENTS_PER_AGENT = 3
+_EVENTS_PER_AGENT = 2
 
 
 @dataclass(frozen=True)

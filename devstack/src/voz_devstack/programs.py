@@ -32,11 +32,10 @@ ALL_SERVICES: Sequence[Service] = (
     Service("ingest", ("voz-ingest", "serve"), "ingest", "VOZ_INGEST_PORT"),
     Service("enrich", ("voz-enrich", "worker"), "enrich", "VOZ_ENRICH_PORT"),
     Service("router-serve", ("voz-router", "serve"), "router", "VOZ_ROUTER_PORT"),
-    Service("router-consume", ("voz-router", "consume"), "router-consume", "VOZ_ROUTER_PORT"),
+    Service("router-consume", ("voz-router", "consume"), "router-ops", "VOZ_ROUTER_OPS_PORT"),
     Service("metrics-serve", ("voz-metrics-api", "serve"), "metrics-api", "VOZ_METRICS_API_PORT"),
-    Service("metrics-consume", ("voz-metrics-api", "consume"), "metrics-api-consume", "VOZ_METRICS_API_PORT"),
+    Service("metrics-consume", ("voz-metrics-api", "consume"), "metrics-api-ops", "VOZ_METRICS_API_OPS_PORT"),
 )
-MIGRATIONS: Sequence[tuple[str, ...]] = (("voz-router", "migrate"), ("voz-metrics-api", "migrate"))
 TOPICS: tuple[str, ...] = ("voz-topics", "apply")
 
 

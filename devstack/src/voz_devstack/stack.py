@@ -22,7 +22,7 @@ from voz_devstack.supervise import Program, Supervisor, SupervisorError
 
 _READY_SECONDS = 120.0
 # A service that has ended so often while starting won't come up by waiting.
-_STARTS_GIVEN_UP = 4
+_STARTS_GIVEN_UP = 3
 _LOG_LINES = 15
 _LOG_WIDTH = 500
 
@@ -109,7 +109,7 @@ class _Start:
         services = [programs.service_program(service, self._ports, shared, self._state) for service in ALL_SERVICES]
         self._supervisor.launch([*infrastructure, *services])
         self._start_infrastructure([program.name for program in infrastructure])
-        self._prepare(shared)
+        self._apply_topics(shared)
         self._supervisor.start(*(service.name for service in ALL_SERVICES))
         self._wait_until_ready()
         return write_info(self._state.stack_file, self._info)
@@ -160,17 +160,10 @@ class _Start:
             self._kafka.wait_until_serving(check=lambda: self._check(KAFKA))
             self._say(f"Kafka serves on {self._bootstrap}")
 
-    def _prepare(self, shared: Mapping[str, str]) -> None:
-        """Topics and database schemas, side by side."""
-        commands = [programs.TOPICS, *programs.MIGRATIONS]
-        with ThreadPoolExecutor() as pool:
-            for done in [pool.submit(self._command, command, shared) for command in commands]:
-                done.result()
-        self._say("topics and schemas are as they should be")
-
-    def _command(self, command: Sequence[str], shared: Mapping[str, str]) -> None:
+    def _apply_topics(self, shared: Mapping[str, str]) -> None:
+        """Topics as proto/topics describes them. Database schemas are the services' own affair, when they start."""
         done = subprocess.run(
-            programs.command_line(command),
+            programs.command_line(programs.TOPICS),
             env={**self._environment, **shared},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -179,7 +172,8 @@ class _Start:
             check=False,
         )
         if done.returncode != 0:
-            raise StackError(f"{' '.join(command)} failed:\n{_last_lines(done.stdout)}")
+            raise StackError(f"{' '.join(programs.TOPICS)} failed:\n{_last_lines(done.stdout)}")
+        self._say("topics are as they should be")
 
     def _wait_until_ready(self) -> None:
         waiting = list(ALL_SERVICES)

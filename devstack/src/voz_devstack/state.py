@@ -15,7 +15,7 @@ from voz_devstack.stackfile import write_private
 from voz_streamkit.http.auth import SCOPES, hash_key, new_key
 
 TENANT = "demo"
-# Ports by the name that also makes their variable: `router-consume` is VOZ_ROUTER_CONSUME_PORT.
+# Ports by the name that also makes their variable: `router-ops` is VOZ_ROUTER_OPS_PORT.
 PORTS = (
     "kafka",
     "kafka-controller",
@@ -23,9 +23,9 @@ PORTS = (
     "ingest",
     "enrich",
     "router",
-    "router-consume",
+    "router-ops",
     "metrics-api",
-    "metrics-api-consume",
+    "metrics-api-ops",
 )
 
 

@@ -21,10 +21,11 @@ def status_table(
 ) -> Table:
     """A row for each program. `lag` is in records by program."""
     urls = {process.name: process.metrics_url for process in info.processes} if info else {}
-    table = Table("name", show_edge=False)
+    table = Table(show_edge=False)
+    table.add_column("name", no_wrap=True)
     table.add_column("pid", justify="right")
-    for column in ("state", "since", "url"):
-        table.add_column(column)
+    for column in ("state", "for", "url"):
+        table.add_column(column, no_wrap=True)
     table.add_column("lag", justify="right")
     for program in programs:
         restarts = f" (started {program.starts} times)" if program.starts > 1 else ""
@@ -61,4 +62,4 @@ def _since(moment: datetime | None, now: datetime) -> str:
     if moment is None:
         return "–"
     ago = timedelta(seconds=max(0, round((now - moment.astimezone(UTC)).total_seconds())))
-    return f"{moment.astimezone():%H:%M:%S} ({ago})"
+    return str(ago)

@@ -22,7 +22,6 @@ from voz_devstack.demo import WINDOW, Progress, Summary, View
 _LINE_EVERY_SECONDS = 5.0
 _HISTORY = 40
 _BARS = "▁▂▃▄▅▆▇█"
-_SECONDS_KPIS = frozenset({"first_response_time", "time_to_resolution"})
 _LONGEST_TEXT = 64
 
 
@@ -48,7 +47,7 @@ class LineView:
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + _LINE_EVERY_SECONDS
-        kpis = "  ".join(f"{name} {value_of(name, kpi)}" for name, kpi in progress.kpis.items() if kpi.n)
+        kpis = "  ".join(f"{name} {value_of(kpi)}" for name, kpi in progress.kpis.items() if kpi.n)
         waiting = sum(queue.waiting for queue in progress.queues)
         self._console.print(
             f"{progress.elapsed_seconds:5.0f} s  sent {progress.sent}  accepted {len(progress.accepted)}"
@@ -87,7 +86,7 @@ class LiveView:
         table.add_column("n", justify="right")
         table.add_column("course")
         for name, kpi in progress.kpis.items():
-            table.add_row(name, value_of(name, kpi), str(kpi.n), sparkline(self._history[name]))
+            table.add_row(name, value_of(kpi), str(kpi.n), sparkline(self._history[name]))
         return table
 
 
@@ -128,11 +127,14 @@ def summary_table(summary: Summary) -> Table:
     return table
 
 
-def value_of(name: str, kpi: Kpi) -> str:
+def value_of(kpi: Kpi) -> str:
     """A KPI's value for people; a dash without data."""
     if kpi.value is None:
         return "–"
-    return f"{kpi.value:.1f} s" if name in _SECONDS_KPIS else f"{kpi.value:.1f}"
+    if kpi.unit == "seconds":
+        return f"{kpi.value:.1f} s"
+    # A share of 0…1 reads as a percentage.
+    return f"{kpi.value * 100:.0f} %" if kpi.unit == "ratio" else f"{kpi.value:.1f}"
 
 
 def sparkline(values: deque[float]) -> str:
@@ -155,7 +157,9 @@ def _queues(progress: Progress) -> Table:
 
 
 def _cases(progress: Progress) -> Table:
-    table = Table("queue", "customer", "says", "why it is a case", show_edge=False)
+    table = Table(show_edge=False)
+    for column in ("queue", "customer", "says", "why it is a case"):
+        table.add_column(column, no_wrap=True)
     for case in reversed(progress.newest_cases):
         said = " ".join(case.text.split())
         shown = said if len(said) <= _LONGEST_TEXT else said[: _LONGEST_TEXT - 1] + "…"

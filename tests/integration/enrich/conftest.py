@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from voz_devstack.testing import KafkaAddress
 
 from ...chaos.enrich_harness import Installation, Worker
@@ -14,11 +15,11 @@ StartWorker = Callable[..., Worker]
 
 
 @pytest.fixture
-async def installation(kafka: KafkaAddress, topic_prefix: str) -> AsyncIterator[Installation]:
+async def installation(kafka: KafkaAddress, topic_prefix: str) -> Installation:
     """Empty topics of this test."""
     here = Installation(kafka.bootstrap, topic_prefix, partitions=4)
     await here.create_topics()
-    yield here
+    return here
 
 
 @pytest.fixture

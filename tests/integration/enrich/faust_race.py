@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 import faust
+
 from voz_enrich.adapters.inbound.faust_recovery import repair_recovery
 
 
@@ -52,7 +53,7 @@ async def main() -> None:
             await asyncio.sleep(0.001)
         await seek(consumer)
 
-    type(app.consumer).perform_seek = late_seek
+    setattr(type(app.consumer), "perform_seek", late_seek)  # noqa: B010  # a plain assignment isn't typed
     running = asyncio.create_task(app.start())
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     await app.stop()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import socket
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,9 @@ from aiokafka import TopicPartition
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from voz.v1 import case_pb2, customer_event_pb2, enriched_event_pb2, labels_pb2
+from voz.v1 import case_pb2, customer_event_pb2, enriched_event_pb2
 from voz_contracts.identity import customer_key
 from voz_contracts.topics import CASES, DEAD_LETTER, ENRICHED
-from voz_contracts.words import number
 from voz_devstack.testing import KafkaAddress, PostgresAddress
 from voz_metrics_api import wiring
 from voz_metrics_api.adapters.inbound.decode import Facts, decoder
@@ -40,7 +38,12 @@ from voz_streamkit.records import Record
 from voz_streamkit.sink import Applied, ExactlyOnceSink
 
 NOW = datetime.now(UTC)
-_OFFSETS = itertools.count()
+
+
+def label(enum: str, word: str) -> str:
+    """The enum value's name of a word: `label("EventKind", "message")` is EVENT_KIND_MESSAGE."""
+    prefix = "".join(f"_{letter}" if letter.isupper() else letter for letter in enum).lstrip("_")
+    return f"{prefix}_{word or 'unspecified'}".upper()
 
 
 @dataclass(frozen=True)
@@ -85,10 +88,10 @@ class Build:
             id=said["id"],
             tenant=said["tenant"],
             source=said["source"],
-            channel=number(labels_pb2.Channel, said["channel"]),
-            kind=number(labels_pb2.EventKind, said["kind"]),
-            direction=number(labels_pb2.Direction, said["direction"]),
-            audience=number(labels_pb2.Audience, said["audience"]),
+            channel=label("Channel", said["channel"]),
+            kind=label("EventKind", said["kind"]),
+            direction=label("Direction", said["direction"]),
+            audience=label("Audience", said["audience"]),
             customer=customer,
             text=said["text"],
             occurred_at=at,
@@ -96,20 +99,19 @@ class Build:
         )
         if said["survey"]:
             metric, score, *scale = said["survey"]
-            event.survey.metric = number(customer_event_pb2.SurveyMetric, metric)
-            event.survey.score = score
+            event.survey.CopyFrom(customer_event_pb2.Survey(metric=label("SurveyMetric", metric), score=score))
             if scale:
                 event.survey.scale.min, event.survey.scale.max, event.survey.scale.inverted = scale
         signals = enriched_event_pb2.Signals(
             language=said["language"],
-            sentiment=number(labels_pb2.Sentiment, said["sentiment"]),
-            emotion=number(labels_pb2.Emotion, said["emotion"]),
-            intents=[number(labels_pb2.Intent, intent) for intent in said["intents"]],
-            topic=number(labels_pb2.Topic, said["topic"]),
-            effort=number(labels_pb2.Effort, said["effort"]),
+            sentiment=label("Sentiment", said["sentiment"]),
+            emotion=label("Emotion", said["emotion"]),
+            intents=[label("Intent", intent) for intent in said["intents"]],
+            topic=label("Topic", said["topic"]),
+            effort=label("Effort", said["effort"]),
             sentiment_score=said["score"],
         )
-        journey = enriched_event_pb2.Journey(stage=number(labels_pb2.Stage, said["stage"]), since=at)
+        journey = enriched_event_pb2.Journey(stage=label("Stage", said["stage"]), since=at)
         return enriched_event_pb2.EnrichedEvent(event=event, signals=signals, journey=journey)
 
     def case(self, case_id: str, sequence: int, opened_at: datetime, **given: Any) -> case_pb2.CaseEvent:
@@ -119,13 +121,13 @@ class Build:
             id=case_id,
             tenant=said["tenant"],
             queue=said["queue"],
-            status=number(case_pb2.CaseStatus, said["status"]),
-            channel=number(labels_pb2.Channel, "social"),
+            status=label("CaseStatus", said["status"]),
+            channel=label("Channel", "social"),
             opened_at=opened_at,
             first_response_at=said.get("first_response_at"),
             first_resolved_at=said.get("first_resolved_at"),
             resolved_at=said.get("resolved_at"),
-            signals=enriched_event_pb2.Signals(topic=number(labels_pb2.Topic, said["topic"])),
+            signals=enriched_event_pb2.Signals(topic=label("Topic", said["topic"])),
         )
         event_id = str(uuid.uuid5(uuid.UUID(case_id), str(sequence)))
         return case_pb2.CaseEvent(id=event_id, sequence=sequence, support_case=case, occurred_at=opened_at)
@@ -157,7 +159,7 @@ class World:
 
     async def tables(self) -> dict[str, Sequence[Any]]:
         """Everything that the effects wrote, for comparing."""
-        found = {}
+        found: dict[str, Sequence[Any]] = {}
         async with self.engine.connect() as connection:
             for table in (
                 *(f"rollup_{level}" for level in ("minute", "hour", "day")),
@@ -308,8 +310,3 @@ async def until_serving(api: Api) -> None:
 async def api(world: World, serve: Callable[..., Any]) -> AsyncIterator[Api]:
     async with serve(world.dsn) as found:
         yield found
-
-
-@pytest.fixture
-def minutes() -> Callable[[float], timedelta]:
-    return lambda count: timedelta(minutes=count)

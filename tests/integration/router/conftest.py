@@ -6,7 +6,7 @@ import asyncio
 import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -165,7 +165,7 @@ class People:
 
 
 @asynccontextmanager
-async def people(dsn: str, files: Files, **given: Any) -> AsyncIterator[People]:
+async def serving_people(dsn: str, files: Files, **given: Any) -> AsyncIterator[People]:
     """`voz-router serve` until the block ends. Kafka is away unless it is named."""
     settings = ServeSettings(
         postgres_dsn=dsn,  # type: ignore[arg-type]
@@ -208,14 +208,8 @@ async def until_ready(client: httpx.AsyncClient, process: asyncio.Task[None] | N
 @pytest.fixture
 async def team(database: str, engine: AsyncEngine, files: Files) -> AsyncIterator[People]:
     """People at a router whose Kafka is away: queues work all the same."""
-    async with people(database, files) as found:
+    async with serving_people(database, files) as found:
         yield found
-
-
-async def scalar(engine: AsyncEngine, statement: str) -> Any:
-    """One value from the router's schema."""
-    async with engine.connect() as connection:
-        return await connection.scalar(text(statement))
 
 
 @pytest.fixture
@@ -227,3 +221,15 @@ def only_case(engine: AsyncEngine) -> Callable[[], Awaitable[str]]:
             return str((await connection.execute(text("select id from router.support_case"))).scalar_one())
 
     return find
+
+
+@pytest.fixture
+def people() -> Callable[..., AbstractAsyncContextManager[People]]:
+    """Opens a router's HTTP interface on a database."""
+    return serving_people
+
+
+@pytest.fixture
+def ops_port() -> int:
+    """A port for a consumer's health and metrics."""
+    return free_port()

@@ -6,10 +6,10 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import httpx
-import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -30,7 +30,7 @@ async def outbox(engine: AsyncEngine) -> list[tuple[str, bytes]]:
 
 
 async def test_a_case_from_queue_to_outcome(
-    team, engine: AsyncEngine, route: Route, make: Make, only_case: OnlyCase
+    team: Any, engine: AsyncEngine, route: Route, make: Make, only_case: OnlyCase
 ) -> None:
     await route(make(text="Se cae la app"))
     case_id = await only_case()
@@ -72,7 +72,7 @@ async def test_a_case_from_queue_to_outcome(
     assert detail["history"][2]["note"] == "Reinicie, por favor"
     assert [message["text"] for message in detail["messages"]] == ["Se cae la app"]
     assert detail["clock"]["first_response_seconds"] >= 0
-    assert detail["clock"]["started_at"] == again.json()["due_at"] or detail["clock"]["seconds_left"] > 3500
+    assert 3500 < detail["clock"]["seconds_left"] <= 3600
 
     sent = await outbox(engine)
     assert [topic for topic, _ in sent if topic != "voz.cases"] == [
@@ -85,23 +85,16 @@ async def test_a_case_from_queue_to_outcome(
     assert on_cases[2].agent == "ana"
 
 
-@pytest.mark.parametrize(
-    ("call", "body"),
-    [
-        ("reopen", {"agent": "ana", "reason": "why"}),
-        ("transfer", {"agent": "ana", "queue": "care"}),
-    ],
-)
-async def test_what_an_open_case_forbids(
-    team, route: Route, make: Make, only_case: OnlyCase, call: str, body: dict[str, str]
-) -> None:
+async def test_what_an_open_case_forbids(team: Any, route: Route, make: Make, only_case: OnlyCase) -> None:
     await route(make())
-    refused = await team.worker.post(f"/v1/cases/{await only_case()}/{call}", json=body)
-    assert (refused.status_code, refused.headers["content-type"]) == (409, "application/problem+json")
+    path = f"/v1/cases/{await only_case()}"
+    for call, body in (("reopen", {"reason": "why"}), ("transfer", {"queue": "care"})):
+        refused = await team.worker.post(f"{path}/{call}", json={"agent": "ana"} | body)
+        assert (refused.status_code, refused.headers["content-type"]) == (409, "application/problem+json")
 
 
 async def test_what_a_resolved_case_forbids(
-    team, engine: AsyncEngine, route: Route, make: Make, only_case: OnlyCase
+    team: Any, engine: AsyncEngine, route: Route, make: Make, only_case: OnlyCase
 ) -> None:
     await route(make())
     path = f"/v1/cases/{await only_case()}"
@@ -117,7 +110,7 @@ async def test_what_a_resolved_case_forbids(
     assert await outbox(engine) == before
 
 
-async def test_twenty_claim_at_once_and_one_has_it(team, route: Route, make: Make, only_case: OnlyCase) -> None:
+async def test_twenty_claim_at_once_and_one_has_it(team: Any, route: Route, make: Make, only_case: OnlyCase) -> None:
     await route(make())
     path = f"/v1/cases/{await only_case()}"
     answers = await asyncio.gather(
@@ -132,7 +125,7 @@ async def test_twenty_claim_at_once_and_one_has_it(team, route: Route, make: Mak
 
 
 async def test_a_request_with_a_key_is_done_once(
-    team, engine: AsyncEngine, route: Route, make: Make, only_case: OnlyCase
+    team: Any, engine: AsyncEngine, route: Route, make: Make, only_case: OnlyCase
 ) -> None:
     await route(make())
     path = f"/v1/cases/{await only_case()}"
@@ -159,7 +152,7 @@ async def test_a_request_with_a_key_is_done_once(
     assert (await team.other.post(f"{path}/notes", json=note, headers=key)).status_code == 404
 
 
-async def test_tenants_see_only_their_own(team, route: Route, make: Make, only_case: OnlyCase) -> None:
+async def test_tenants_see_only_their_own(team: Any, route: Route, make: Make, only_case: OnlyCase) -> None:
     message = make()
     await route(message)
     case_id = await only_case()
@@ -171,7 +164,7 @@ async def test_tenants_see_only_their_own(team, route: Route, make: Make, only_c
         assert (await team.other.get(f"/v1/decisions?{query}")).json()["items"] == []
 
 
-async def test_scopes_are_needed(team, route: Route, make: Make, only_case: OnlyCase) -> None:
+async def test_scopes_are_needed(team: Any, route: Route, make: Make, only_case: OnlyCase) -> None:
     await route(make())
     path = f"/v1/cases/{await only_case()}"
     assert (await team.reader.post(f"{path}/claim", json={"agent": "ana"})).status_code == 403
@@ -182,7 +175,7 @@ async def test_scopes_are_needed(team, route: Route, make: Make, only_case: Only
         assert (await nobody.get("/metrics")).status_code == 200
 
 
-async def test_a_queue_is_read_in_pages_by_due_time(team, engine: AsyncEngine, route: Route, make: Make) -> None:
+async def test_a_queue_is_read_in_pages_by_due_time(team: Any, engine: AsyncEngine, route: Route, make: Make) -> None:
     await route(*(make(f"c-{each}") for each in range(7)))
     # Two are due at the same time.
     async with engine.begin() as connection:
@@ -207,60 +200,57 @@ async def test_a_queue_is_read_in_pages_by_due_time(team, engine: AsyncEngine, r
     assert care["waiting"] == 7
 
 
-@pytest.mark.parametrize(
-    ("path", "status"),
-    [
-        ("/v1/queues/nowhere/cases", 404),
-        ("/v1/queues/care/cases?status=lost", 422),
-        ("/v1/queues/care/cases?limit=0", 422),
-        ("/v1/queues/care/cases?limit=100000", 422),
-        ("/v1/queues/care/cases?cursor=abc", 422),
-        ("/v1/queues/care/cases?cursor=WyJhIiwiYiJd", 422),
-        ("/v1/queues/care/cases?cursor=WzEsMl0", 422),
-        ("/v1/queues/%00/cases", 422),
-        ("/v1/cases/7", 422),
-        (f"/v1/cases/{uuid4()}", 404),
-        ("/v1/decisions", 422),
-        (f"/v1/decisions?customer=a&event_id={uuid4()}", 422),
-        ("/v1/decisions?customer=%00", 422),
-        ("/v1/decisions?event_id=x", 422),
-    ],
-)
-async def test_bad_questions_get_a_problem(team, path: str, status: int) -> None:
-    answer = await team.reader.get(path)
-    assert answer.status_code == status
-    assert answer.headers["content-type"] == "application/problem+json"
+BAD_QUESTIONS = [
+    ("/v1/queues/nowhere/cases", 404),
+    ("/v1/queues/care/cases?status=lost", 422),
+    ("/v1/queues/care/cases?limit=0", 422),
+    ("/v1/queues/care/cases?limit=100000", 422),
+    ("/v1/queues/care/cases?cursor=abc", 422),
+    ("/v1/queues/care/cases?cursor=WyJhIiwiYiJd", 422),
+    ("/v1/queues/care/cases?cursor=WzEsMl0", 422),
+    ("/v1/queues/%00/cases", 422),
+    ("/v1/cases/7", 422),
+    (f"/v1/cases/{uuid4()}", 404),
+    ("/v1/decisions", 422),
+    (f"/v1/decisions?customer=a&event_id={uuid4()}", 422),
+    ("/v1/decisions?customer=%00", 422),
+    ("/v1/decisions?event_id=x", 422),
+]
+BAD_BODIES = [
+    ("claim", {}, "/agent"),
+    ("claim", {"agent": ""}, "/agent"),
+    ("claim", {"agent": "a\nb"}, "/agent"),
+    ("claim", {"agent": "x" * 201}, "/agent"),
+    ("claim", {"agent": "ana", "more": 1}, "/more"),
+    ("notes", {"agent": "ana", "text": "a\0b"}, "/text"),
+    ("notes", {"agent": "ana", "text": "\ud800"}, "/text"),
+    ("notes", {"agent": "ana", "text": "x" * 10_001}, "/text"),
+    ("resolve", {"agent": "ana"}, "/outcome"),
+    ("transfer", {"agent": "ana", "queue": "nowhere"}, "/queue"),
+]
 
 
-@pytest.mark.parametrize(
-    ("call", "body", "pointer"),
-    [
-        ("claim", {}, "/agent"),
-        ("claim", {"agent": ""}, "/agent"),
-        ("claim", {"agent": "a\nb"}, "/agent"),
-        ("claim", {"agent": "x" * 201}, "/agent"),
-        ("claim", {"agent": "ana", "more": 1}, "/more"),
-        ("notes", {"agent": "ana", "text": "a\0b"}, "/text"),
-        ("notes", {"agent": "ana", "text": "\ud800"}, "/text"),
-        ("notes", {"agent": "ana", "text": "x" * 10_001}, "/text"),
-        ("resolve", {"agent": "ana"}, "/outcome"),
-        ("transfer", {"agent": "ana", "queue": "nowhere"}, "/queue"),
-    ],
-)
-async def test_bad_bodies_name_the_field(
-    team, route: Route, make: Make, only_case: OnlyCase, call: str, body: dict[str, object], pointer: str
-) -> None:
+async def test_bad_questions_get_a_problem(team: Any) -> None:
+    for path, status in BAD_QUESTIONS:
+        answer = await team.reader.get(path)
+        assert (path, answer.status_code) == (path, status)
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_bad_bodies_name_the_field(team: Any, route: Route, make: Make, only_case: OnlyCase) -> None:
     await route(make())
-    answer = await team.worker.post(
-        f"/v1/cases/{await only_case()}/{call}",
-        content=json.dumps(body),
-        headers={"Content-Type": "application/json"},
-    )
-    assert answer.status_code == 422
-    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+    path = f"/v1/cases/{await only_case()}"
+    json_type = {"Content-Type": "application/json"}
+    for call, body, pointer in BAD_BODIES:
+        answer = await team.worker.post(f"{path}/{call}", content=json.dumps(body), headers=json_type)
+        assert (body, answer.status_code) == (body, 422)
+        assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+    for body_text, status in (("{", 422), ("[" * 20_000, 422), ('{"agent": "' + "x" * 300_000, 413)):
+        answer = await team.worker.post(f"{path}/claim", content=body_text, headers=json_type)
+        assert (body_text[:5], answer.status_code) == (body_text[:5], status)
 
 
-async def test_decisions_say_why_and_why_not(team, route: Route, make: Make) -> None:
+async def test_decisions_say_why_and_why_not(team: Any, route: Route, make: Make) -> None:
     complaint, question = make(), make(intents=["question"], text="")
     praise = make("c-7", sentiment="positive", intents=["praise"])
     await route(complaint)
@@ -291,7 +281,7 @@ async def test_decisions_say_why_and_why_not(team, route: Route, make: Make) -> 
 
 
 async def test_reopening_beside_another_open_case_is_a_conflict(
-    team, engine: AsyncEngine, route: Route, make: Make, only_case: OnlyCase
+    team: Any, engine: AsyncEngine, route: Route, make: Make, only_case: OnlyCase
 ) -> None:
     await route(make())
     first = await only_case()
@@ -303,7 +293,7 @@ async def test_reopening_beside_another_open_case_is_a_conflict(
 
 
 async def test_past_due_is_counted_and_shown(
-    team, engine: AsyncEngine, route: Route, make: Make, only_case: OnlyCase
+    team: Any, engine: AsyncEngine, route: Route, make: Make, only_case: OnlyCase
 ) -> None:
     await route(make())
     async with engine.begin() as connection:
@@ -317,7 +307,7 @@ async def test_past_due_is_counted_and_shown(
     assert detail["clock"]["seconds_left"] < -3000
 
 
-async def test_the_policy_in_force_is_shown(team) -> None:
+async def test_the_policy_in_force_is_shown(team: Any) -> None:
     shown = (await team.reader.get("/v1/policy")).json()
     assert shown["version"].startswith("test+")
     assert [rule["id"] for rule in shown["rules"]] == ["churn", "complaint", "idea", "praise"]

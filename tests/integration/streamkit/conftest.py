@@ -18,6 +18,7 @@ from voz_streamkit.dead_letters import DeadLetterLimit, DeadLetters
 from voz_streamkit.kafka import create_producer, record_of
 from voz_streamkit.metrics import Metrics
 from voz_streamkit.records import Record
+from voz_streamkit.run import read_settings
 from voz_streamkit.sink import ExactlyOnceSink
 from voz_streamkit.topics import ensure_topics
 
@@ -33,7 +34,7 @@ def settings(
     monkeypatch.setenv("VOZ_KAFKA_BOOTSTRAP", kafka.bootstrap)
     monkeypatch.setenv("VOZ_POSTGRES_DSN", database)
     monkeypatch.setenv("VOZ_TOPIC_PREFIX", topic_prefix)
-    return counting.Settings()
+    return read_settings(counting.Settings)
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from voz_streamkit.health import Health
 from voz_streamkit.kafka import create_consumer, create_producer, start
 from voz_streamkit.metrics import Metrics
 from voz_streamkit.records import Record
-from voz_streamkit.run import run_service
+from voz_streamkit.run import read_settings, run_service
 from voz_streamkit.settings import DatabaseSettings
 from voz_streamkit.sink import ExactlyOnceSink, Incoming
 from voz_streamkit.tables import streamkit_tables
@@ -91,7 +91,7 @@ async def create_tables(engine: AsyncEngine) -> None:
 
 async def sums(engine: AsyncEngine) -> dict[str, int]:
     async with engine.connect() as connection:
-        return dict((await connection.execute(select(counted))).tuples().all())
+        return {row.name: row.amount for row in await connection.execute(select(counted))}
 
 
 async def consume(
@@ -122,4 +122,4 @@ async def consume(
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_service(lambda stop: consume(Settings(), stop)))
+    raise SystemExit(run_service(lambda stop: consume(read_settings(Settings), stop)))

@@ -79,8 +79,8 @@ def test_a_variable_names_a_port(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("said", ["x", "0", "70000", "-1"])
 def test_a_port_that_is_none_is_refused(tmp_path: Path, said: str) -> None:
-    with pytest.raises(StateError, match="VOZ_ROUTER_CONSUME_PORT must be a port"):
-        StateFolder(tmp_path).ports({"VOZ_ROUTER_CONSUME_PORT": said})
+    with pytest.raises(StateError, match="VOZ_ROUTER_OPS_PORT must be a port"):
+        StateFolder(tmp_path).ports({"VOZ_ROUTER_OPS_PORT": said})
 
 
 def test_the_development_key_is_made_once_and_has_all_scopes(tmp_path: Path) -> None:

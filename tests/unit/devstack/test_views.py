@@ -22,7 +22,11 @@ def progress() -> Progress:
         "http://127.0.0.1:1/#key=k",
         sent=7,
         accepted={"a", "b"},
-        kpis={"nps": Kpi(12.5, 8), "csat": Kpi(None, 0), "first_response_time": Kpi(1.23, 4)},
+        kpis={
+            "nps": Kpi(12.5, 8, "points"),
+            "csat": Kpi(None, 0, "percent"),
+            "first_response_time": Kpi(1.23, 4, "seconds"),
+        },
         queues=[Queue("billing", 3, 1, 0)],
         newest_cases=[case],
     )
@@ -65,9 +69,17 @@ def test_sparkline(values: list[float], drawn: str) -> None:
     assert sparkline(deque(values)) == drawn
 
 
-def test_no_data_is_a_dash() -> None:
-    assert value_of("nps", Kpi(None, 0)) == "–"
-    assert value_of("time_to_resolution", Kpi(3.04, 1)) == "3.0 s"
+@pytest.mark.parametrize(
+    ("kpi", "shown"),
+    [
+        (Kpi(None, 0, "points"), "–"),
+        (Kpi(3.04, 1, "seconds"), "3.0 s"),
+        (Kpi(0.256, 9, "ratio"), "26 %"),
+        (Kpi(-8.0, 9, "points"), "-8.0"),
+    ],
+)
+def test_a_value_is_shown_in_its_unit(kpi: Kpi, shown: str) -> None:
+    assert value_of(kpi) == shown
 
 
 def test_summary_says_every_figure_and_whether_they_agree() -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
+
 from voz_enrich.adapters.inbound.guard import FrozenError, GuardLimits, SequenceGuard, SourceCutError
 from voz_enrich.metrics import EnrichMetrics
 from voz_enrich.ports import Page

@@ -63,6 +63,11 @@ def test_a_bad_line_is_named_and_the_rest_answered(line: bytes, reason: str) -> 
     assert reason in errors[0]
 
 
+def test_an_id_that_no_encoding_can_write_comes_back_as_it_came() -> None:
+    answers, _, bad = run(b'{"id": "\\ud83d", "text": "\\ud83d\\u0000"}')
+    assert (answers[0]["id"], bad) == ("\ud83d", 0)
+
+
 def test_many_lines_keep_their_order() -> None:
     lines = [json.dumps({"id": number, "text": "x"}).encode() for number in range(1_000)]
     assert [each["id"] for each in run(*lines)[0]] == list(range(1_000))

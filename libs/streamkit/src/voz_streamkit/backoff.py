@@ -30,15 +30,22 @@ async def persist(
     interrupt: asyncio.Event,
     before_retry: Callable[[int, BaseException], None],
 ) -> T:
-    """Do `step` until it succeeds or `interrupt` is set; then its last error is raised.
+    """Do `step` until it succeeds or `interrupt` is set; then its last error is raised, also out of a wait.
 
     An error that isn't transient is raised at once. `before_retry` is told the attempt's number and its error.
     """
+    last: BaseException | None = None
 
     def say(state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        if error is not None:
-            before_retry(state.attempt_number, error)
+        nonlocal last
+        last = state.outcome.exception() if state.outcome else None
+        if last is not None:
+            before_retry(state.attempt_number, last)
+
+    async def sleep(seconds: float) -> None:
+        await pause(seconds, interrupt)
+        if interrupt.is_set() and last is not None:
+            raise last
 
     retrying = AsyncRetrying(
         retry=retry_if_exception(is_transient),
@@ -46,7 +53,7 @@ async def persist(
             multiplier=backoff.initial_seconds, max=backoff.max_seconds, jitter=backoff.initial_seconds
         ),
         stop=lambda _: interrupt.is_set(),
-        sleep=lambda seconds: pause(seconds, interrupt),
+        sleep=sleep,
         before_sleep=say,
         reraise=True,
     )

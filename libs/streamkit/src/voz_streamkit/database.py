@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from alembic import command
@@ -13,6 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from voz_streamkit.settings import DatabaseSettings
 
 CONNECT_SECONDS = 10
+# Alembic keeps the migration that runs in globals of its own: within a process one at a time.
+_MIGRATING = threading.Lock()
 # Longer than any statement of Voz takes; a server that vanished is noticed after it.
 STATEMENT_SECONDS = 60
 
@@ -67,4 +70,5 @@ def migrate(dsn: str, package: str) -> None:
     config = Config()
     config.set_main_option("script_location", f"{package}:migrations")
     config.attributes["dsn"] = dsn
-    command.upgrade(config, "head")
+    with _MIGRATING:
+        command.upgrade(config, "head")

@@ -62,7 +62,8 @@ class _Parent:
     owner: str
     key: str
     columns: tuple[str, ...]
-    default: str | None
+    default: str
+    has_default: bool
     partitions: dict[str, _Range]
 
 
@@ -95,12 +96,12 @@ async def maintain_partitions(
     for policy in policies:
         async with engine.begin() as connection:
             parent = await _prepare(connection, schema, policy)
-            if parent.default is None:
+            if not parent.has_default:
                 await _execute(
                     connection,
                     "create table {schema}.{name} partition of {schema}.{parent} default",
                     schema=schema,
-                    name=_default(policy),
+                    name=parent.default,
                     parent=policy.table,
                 )
         for start, end in periods(policy.period, now, policy.ahead):
@@ -125,14 +126,14 @@ async def _create(
     Attaching a ready table keeps the parent readable and writable all the while, but for its default partition, whose
     rows PostgreSQL looks through.
     """
-    names = {"schema": schema, "name": name, "parent": policy.table, "default": _default(policy)}
+    names = {"schema": schema, "name": name, "parent": policy.table, "default": parent.default}
     await _execute(connection, "lock table {schema}.{default} in access exclusive mode", **names)
     await _execute(
         connection, "create table {schema}.{name} (like {schema}.{parent} including all excluding identity)", **names
     )
     # A column object belongs to one table.
     left, made = (
-        table(each, *(column(name) for name in parent.columns), schema=schema) for each in (_default(policy), name)
+        table(each, *(column(name) for name in parent.columns), schema=schema) for each in (parent.default, name)
     )
     key: ColumnClause[Any] = column(parent.key)
     moved = delete(left).where(key >= bounds.start, key < bounds.end).returning(*left.columns).cte("moved")
@@ -150,7 +151,7 @@ async def _drop(engine: AsyncEngine, schema: str, policy: PartitionPolicy, cutof
     async with engine.begin() as connection:
         parent = await _prepare(connection, schema, policy)
         key: ColumnClause[Any] = column(parent.key)
-        await connection.execute(delete(table(_default(policy), key, schema=schema)).where(key < cutoff))
+        await connection.execute(delete(table(parent.default, key, schema=schema)).where(key < cutoff))
     over = sorted(name for name, bounds in parent.partitions.items() if bounds.end <= cutoff)
     for name in over:
         async with engine.begin() as connection:
@@ -199,7 +200,8 @@ async def _describe(connection: AsyncConnection, schema: str, name: str) -> _Par
         owner=found.owner,
         key=found.key,
         columns=tuple(found.columns),
-        default=next((child for child, each in bounds.items() if each == "DEFAULT"), None),
+        default=next((child for child, each in bounds.items() if each == "DEFAULT"), f"{name}_default"),
+        has_default="DEFAULT" in bounds.values(),
         partitions={
             child: _Range(_time(match.group(1)), _time(match.group(2))) for child, match in ranges.items() if match
         },
@@ -210,10 +212,6 @@ async def _execute(connection: AsyncConnection, statement: str, **identifiers: s
     quote = connection.dialect.identifier_preparer.quote
     quoted = {name: quote(identifier) for name, identifier in identifiers.items()}
     await connection.execute(text(statement.format(**quoted)))
-
-
-def _default(policy: PartitionPolicy) -> str:
-    return f"{policy.table}_default"
 
 
 def _time(literal: str) -> datetime:

@@ -71,7 +71,7 @@ def answer(model: SignalModel, lines: BinaryIO, output: TextIO, errors: TextIO) 
     for chunk in _chunks(good()):
         signals = model.analyse([line.text for line in chunk], [line.language for line in chunk])
         for line, each in zip(chunk, signals, strict=True):
-            output.write(json.dumps(render(line, each, model.version), ensure_ascii=False) + "\n")
+            output.write(json.dumps(render(line, each, model.version)) + "\n")
         output.flush()
     return bad
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
-from voz_streamkit.settings import ServiceSettings
 
 from voz_enrich.adapters.outbound.models import DEFAULT_MODEL
+from voz_streamkit.settings import ServiceSettings
 
 
 def available_cores() -> int:
@@ -28,13 +28,19 @@ class EnrichSettings(ServiceSettings):
         description="bundle:<name or folder>, or hf:<name or folder> for a Hugging Face sequence-classification model.",
     )
     label_map: str = Field(
-        "", description="For hf models: what its labels mean, such as LABEL_0=negative,LABEL_1=neutral,LABEL_2=positive."
+        "",
+        description="For hf models: what its labels mean, such as LABEL_0=negative,LABEL_1=neutral,LABEL_2=positive.",
     )
     models_dir: Path | None = Field(
-        None, validation_alias="VOZ_MODELS_DIR", description="Folder of the model bundles; by default the one found nearby."
+        None,
+        validation_alias="VOZ_MODELS_DIR",
+        description="Folder of the model bundles; by default the one found nearby.",
     )
     threads: int = Field(
-        default_factory=available_cores, ge=1, le=64, description="Threads of the model; by default the cores it may use."
+        default_factory=available_cores,
+        ge=1,
+        le=64,
+        description="Threads of the model; by default the cores it may use.",
     )
     batch_events: int = Field(64, ge=1, le=512, description="Events in one micro-batch at most.")
     batch_wait_seconds: float = Field(
@@ -55,7 +61,10 @@ class EnrichSettings(ServiceSettings):
         "worker that returns under it within the session gets its partitions back at once. Empty: dynamic.",
     )
     idle_seconds: float = Field(
-        2.0, ge=0.2, le=60, description="Due events that are not delivered for so long are read from the source, seconds."
+        2.0,
+        ge=0.2,
+        le=60,
+        description="Due events that are not delivered for so long are read from the source, seconds.",
     )
     dead_letter_ratio: float = Field(
         0.1, gt=0, le=1, description="Share of invalid events of the last 1,000 above which the worker stops."

@@ -6,16 +6,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from voz_streamkit.logs import configure_logging
-from voz_streamkit.run import read_settings, run_service
-from voz_streamkit.settings import describe
-from voz_streamkit.tracing import configure_tracing
-
 from voz_enrich import analyze
 from voz_enrich.adapters.outbound.hf_model import parse_label_map
 from voz_enrich.adapters.outbound.models import open_model
 from voz_enrich.config import EnrichSettings
 from voz_enrich.wiring import run_worker
+from voz_streamkit.logs import configure_logging
+from voz_streamkit.run import read_settings, run_service
+from voz_streamkit.settings import describe
+from voz_streamkit.tracing import configure_tracing
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
+
 from voz_streamkit.metrics import BATCH_BUCKETS, Metrics
 
 # A restore takes milliseconds for thousands of customers and seconds for a million.
@@ -21,7 +22,10 @@ class EnrichMetrics:
             registry=registry,
         )
         self.labels = Counter(
-            "voz_enrich_labels_total", "Labels given to texts and payloads, by head.", ["head", "label"], registry=registry
+            "voz_enrich_labels_total",
+            "Labels given to texts and payloads, by head.",
+            ["head", "label"],
+            registry=registry,
         )
         self.gaps = Counter(
             "voz_enrich_gaps_total", "Times that events were skipped in front of a delivered one.", registry=registry
@@ -30,13 +34,17 @@ class EnrichMetrics:
             "voz_enrich_healed_events_total", "Events read from the source by the guard itself.", registry=registry
         )
         self.idle_reads = Counter(
-            "voz_enrich_idle_reads_total", "Times that due events were not delivered and the guard read them.", registry=registry
+            "voz_enrich_idle_reads_total",
+            "Times that due events were not delivered and the guard read them.",
+            registry=registry,
         )
         self.repeats = Counter(
             "voz_enrich_repeats_total", "Delivered events that had been answered already: dropped.", registry=registry
         )
         self.strays = Counter(
-            "voz_enrich_stray_events_total", "Delivered events of partitions that are not ours: dropped.", registry=registry
+            "voz_enrich_stray_events_total",
+            "Delivered events of partitions that are not ours: dropped.",
+            registry=registry,
         )
         self.expired = Counter(
             "voz_enrich_expired_events_total",
@@ -45,10 +53,16 @@ class EnrichMetrics:
         )
         self.batches = Counter("voz_enrich_batches_total", "Batches written.", registry=registry)
         self.batch_size = Histogram(
-            "voz_enrich_batch_events", "Events in a written batch.", buckets=(1, 4, 16, 64, 256, 1024), registry=registry
+            "voz_enrich_batch_events",
+            "Events in a written batch.",
+            buckets=(1, 4, 16, 64, 256, 1024),
+            registry=registry,
         )
         self.model_seconds = Histogram(
-            "voz_enrich_model_seconds", "Time to analyse one batch of texts, seconds.", buckets=BATCH_BUCKETS, registry=registry
+            "voz_enrich_model_seconds",
+            "Time to analyse one batch of texts, seconds.",
+            buckets=BATCH_BUCKETS,
+            registry=registry,
         )
         self.write_seconds = Histogram(
             "voz_enrich_write_seconds",

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from voz.v1.customer_event_pb2 import CustomerEvent
-from voz_streamkit.errors import InvalidRecordError
-from voz_streamkit.records import Record
-
 from voz_enrich.domain.event_signals import Signals
 from voz_enrich.domain.facts import EventFacts
 from voz_enrich.domain.journey import JourneyState
 from voz_enrich.domain.labels import Stage
 from voz_enrich.domain.signals import TextSignals
+from voz_streamkit.errors import InvalidRecordError
+from voz_streamkit.records import Record
 
 
 class SignalModel(Protocol):
@@ -128,7 +127,7 @@ class SourceLog(Protocol):
         ...
 
     def read(self, partition: int, start: int, end: int) -> AsyncGenerator[list[Record], None]:
-        """The records in `[start, end)`, in lists, in order. Raises when an offset is gone: that is a loss, not a hole."""
+        """The records in `[start, end)`, in lists, in order. Raises when `start` is gone: that is a loss, no hole."""
         ...
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from voz_streamkit.errors import InvalidRecordError
-from voz_streamkit.records import Record
-
 from voz_enrich.domain.event_signals import Signals, signals_of, suggested_stage
 from voz_enrich.domain.journey import advance, decode, encode
 from voz_enrich.domain.signals import TextSignals
 from voz_enrich.metrics import EnrichMetrics
 from voz_enrich.ports import Answer, Decoder, Encoder, Heard, Prepared, SignalModel
+from voz_streamkit.errors import InvalidRecordError
+from voz_streamkit.records import Record
 
 
 class EnrichEvents:
@@ -56,7 +55,9 @@ class EnrichEvents:
         after = advance(before, heard.facts, suggested_stage(signals), record.offset)
         output = self._encode(prepared, heard, signals, before.stage if before else None, after)
         if len(output.value) > self._max_output_bytes:
-            detail = f"its answer has {len(output.value)} bytes, more than the {self._max_output_bytes} that fit a record"
+            detail = (
+                f"its answer has {len(output.value)} bytes, more than the {self._max_output_bytes} that fit a record"
+            )
             return Answer(record, None, None, InvalidRecordError("too_large", detail))
         self._count(signals)
         return Answer(record, output, encode(after) if after is not None and after is not before else None)

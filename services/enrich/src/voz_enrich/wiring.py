@@ -13,15 +13,8 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import structlog
-from voz_contracts import topics
-from voz_streamkit.dead_letters import DeadLetterLimit, DeadLetters
-from voz_streamkit.health import Health
-from voz_streamkit.http.app import operations_app
-from voz_streamkit.http.server import serve
-from voz_streamkit.kafka import create_producer, start
-from voz_streamkit.metrics import Metrics
-from voz_streamkit.records import Record
 
+from voz_contracts import topics
 from voz_enrich.adapters.inbound.decoding import decode
 from voz_enrich.adapters.inbound.faust_app import FaustSettings, build_app
 from voz_enrich.adapters.inbound.guard import GuardLimits, SequenceGuard
@@ -32,6 +25,13 @@ from voz_enrich.config import EnrichSettings
 from voz_enrich.metrics import EnrichMetrics
 from voz_enrich.ports import Answer, Prepared, SignalModel
 from voz_enrich.use_cases import EnrichEvents
+from voz_streamkit.dead_letters import DeadLetterLimit, DeadLetters
+from voz_streamkit.health import Health
+from voz_streamkit.http.app import operations_app
+from voz_streamkit.http.server import serve
+from voz_streamkit.kafka import create_producer, start
+from voz_streamkit.metrics import Metrics
+from voz_streamkit.records import Record
 
 _log = structlog.get_logger(__name__)
 GROUP = "voz-enrich"
@@ -54,7 +54,9 @@ async def run_worker(settings: EnrichSettings, model: SignalModel, stop: asyncio
         producer = create_producer(settings, max_batch_size=_RECORD_BATCH_BYTES)
         await start(producer, stop)
         stack.push_async_callback(producer.stop)
-        reader, lookups = (KafkaPartitions(settings.kafka_bootstrap, f"voz-enrich-{name}") for name in ("reader", "lookups"))
+        reader, lookups = (
+            KafkaPartitions(settings.kafka_bootstrap, f"voz-enrich-{name}") for name in ("reader", "lookups")
+        )
         for client in (reader, lookups):
             await start(client, stop)
             stack.push_async_callback(client.stop)

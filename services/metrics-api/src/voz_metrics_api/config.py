@@ -55,7 +55,7 @@ class ConsumeSettings(MetricsApiSettings):
     ops_port: int = Field(8013, ge=0, le=65535, description="Port of the consumer's health and metrics.")
     max_batch_records: int = Field(1000, ge=1, le=10_000, description="Records of one transaction at most.")
     max_wait_seconds: float = Field(
-        0.05, gt=0, le=5, description="How long a batch waits to fill: freshness costs this."
+        0.1, gt=0, le=5, description="How long a batch waits to fill: freshness costs this."
     )
     ids_kept_days: int = Field(
         35, ge=31, le=400, description="Days that applied event ids are kept: longer than Kafka keeps the events."

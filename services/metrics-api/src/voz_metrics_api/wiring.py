@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Any
 
+import structlog
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -28,6 +29,7 @@ from voz_metrics_api.config import ConsumeSettings, MetricsApiSettings, ServeSet
 from voz_metrics_api.domain.windows import Kept
 from voz_metrics_api.metrics import ServiceMetrics
 from voz_metrics_api.use_cases import Questions
+from voz_streamkit.backoff import Backoff, persist
 from voz_streamkit.consume import ConsumeLoop
 from voz_streamkit.database import create_engine, migrate
 from voz_streamkit.dead_letters import DeadLetterLimit, DeadLetters
@@ -43,7 +45,10 @@ from voz_streamkit.sink import ExactlyOnceSink, trim_applied_events
 from voz_streamkit.tracing import configure_tracing
 
 SERVICE = "metrics-api"
+_log = structlog.get_logger(__name__)
 HOUSEKEEPING_SECONDS = 3600.0
+# About 200 events: each of a larger batch would cost little less.
+WORTHWHILE_BYTES = 128 * 1024
 DESCRIPTION = (
     "Rolling KPIs, series, live updates, customers' timelines and the ranking of friction. "
     "Every answer says what it is made of; no data is null, never 0."
@@ -55,10 +60,19 @@ def migrate_schema(settings: MetricsApiSettings) -> None:
     migrate(settings.postgres_dsn.get_secret_value(), "voz_metrics_api")
 
 
+async def _migrate_in_time(settings: MetricsApiSettings, stop: asyncio.Event) -> None:
+    """Migrate, waiting for PostgreSQL if need be."""
+
+    def say(attempt: int, error: BaseException) -> None:
+        _log.warning("postgres is not reachable, waiting", attempt=attempt, error=str(error)[:500])
+
+    await persist(lambda: asyncio.to_thread(migrate_schema, settings), Backoff(0.5, 5.0), stop, say)
+
+
 async def consume(settings: ConsumeSettings, stop: asyncio.Event) -> None:
     """Count until `stop`: voz.enriched and voz.cases into the rollups, profiles and timelines."""
     configure_tracing(SERVICE, settings.otlp_endpoint)
-    await asyncio.to_thread(migrate_schema, settings)
+    await _migrate_in_time(settings, stop)
     metrics, health = Metrics(SERVICE), Health()
     engine = create_engine(settings, application_name="metrics-api-consume")
     health.add_readiness("postgres", Reader(engine, timeout_seconds=2).check)
@@ -68,13 +82,18 @@ async def consume(settings: ConsumeSettings, stop: asyncio.Event) -> None:
         topics = settings.topic(ENRICHED), settings.topic(CASES)
         dead_letters = DeadLetters(producer, settings.topic(DEAD_LETTER), SERVICE, DeadLetterLimit(), metrics)
         loop = ConsumeLoop(
-            create_consumer(settings, CONSUMER),
+            # The broker holds a fetch until it is worth a transaction, or for as long as freshness allows.
+            create_consumer(
+                settings,
+                CONSUMER,
+                fetch_min_bytes=WORTHWHILE_BYTES,
+                fetch_max_wait_ms=int(settings.max_wait_seconds * 1000),
+            ),
             topics,
             ExactlyOnceSink(engine, SCHEMA, CONSUMER, decoder(*topics), PostgresEffects(), dead_letters),
             health,
             metrics,
             max_batch=settings.max_batch_records,
-            max_wait_seconds=settings.max_wait_seconds,
         )
         app = operations_app(health, metrics)
         async with asyncio.TaskGroup() as tasks:
@@ -121,10 +140,10 @@ class Api:
 async def serve(settings: ServeSettings, stop: asyncio.Event) -> None:
     """Answer until `stop`."""
     configure_tracing(SERVICE, settings.otlp_endpoint)
-    await asyncio.to_thread(migrate_schema, settings)
     health = Health()
     api = build_api(settings, Metrics(SERVICE), health, stop)
     try:
+        await _migrate_in_time(settings, stop)
         async with asyncio.TaskGroup() as tasks:
             for job in api.jobs:
                 tasks.create_task(job(stop))

@@ -41,7 +41,7 @@ from voz_streamkit.health import Health
 from voz_streamkit.http.app import operations_app
 from voz_streamkit.http.auth import parse_keys
 from voz_streamkit.http.server import serve as serve_http
-from voz_streamkit.kafka import create_consumer, create_producer, start
+from voz_streamkit.kafka import create_consumer, create_producer, ping, start
 from voz_streamkit.logs import configure_logging
 from voz_streamkit.metrics import Metrics
 from voz_streamkit.outbox import OutboxRelay
@@ -182,7 +182,7 @@ class _Parts:
 
     async def kafka_answers(self) -> None:
         """A readiness check."""
-        await self.producer.client.fetch_all_metadata()
+        await ping(self.producer)
 
     async def _upkeep(self) -> None:
         settings = self.settings

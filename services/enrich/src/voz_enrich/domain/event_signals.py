@@ -183,7 +183,7 @@ def _from_payload(said: Signals) -> Signals:
 
 
 def _survey(answer: SurveyAnswer) -> Signals:
-    """A rating is a sentiment. NPS: 0-6 detracts, 7-8 is passive, 9-10 promotes (Reichheld 2003), stretched to the scale."""
+    """A rating is a sentiment. NPS: 0-6 detracts, 7-8 is passive, 9-10 promotes (Reichheld 2003), on any scale."""
     if answer.metric is Metric.NPS:
         return _nps(answer.goodness * 10)
     # "At or above the scale's threshold": 4 of 5 on CSAT, 5 of 7 on CES; below the middle is negative.

@@ -76,7 +76,10 @@ Payload = SurveyAnswer | TransactionType | SubscriptionStatus | TicketStatus | B
 
 @dataclass(frozen=True, slots=True)
 class EventFacts:
-    """The facts of one event. `occurred_at_ms`: milliseconds since 1970 UTC. `payload`: None for a message or a profile."""
+    """The facts of one event.
+
+    occurred_at_ms: milliseconds since 1970 UTC. payload: None for a message, a profile, or what isn't known yet.
+    """
 
     inbound: bool
     from_customer: bool

@@ -4,7 +4,7 @@ Rules, in order:
 1. Only what the customer does moves them: inbound, `audience = customer`. Anybody else's event leaves the state alone.
 2. A late event does not move them: one that occurred before the event that placed the customer.
 3. An explicit event (order, subscription, ticket, sign-up) moves them to the stage it stands for, and says what they
-   are from then on: a prospect, a customer, in support, or gone. A ticket that is solved returns one in support to `use`.
+   are from then on: a prospect, a customer, in support, or gone. A ticket that is solved returns them to `use`.
 4. What a message, survey or cart suggests moves them only within what they are: a customer isn't moved back to
    `discover` or `consider`, one with an open ticket only to `leave`, one who is gone nowhere.
 5. Whoever shows up without any of this is at `discover`; chit-chat (no intent but `other`) suggests nothing.
@@ -69,9 +69,7 @@ _BEFORE_BUYING = frozenset({Stage.DISCOVER, Stage.CONSIDER})
 _SOLVED = frozenset({TicketStatus.SOLVED, TicketStatus.CLOSED})
 
 
-def advance(
-    state: JourneyState | None, facts: EventFacts, suggested: Stage | None, offset: int
-) -> JourneyState | None:
+def advance(state: JourneyState | None, facts: EventFacts, suggested: Stage | None, offset: int) -> JourneyState | None:
     """The state after the event at source offset `offset`, by the rules above; None while nothing is known.
 
     `suggested`: the stage that the event's signals suggest, None for none. An event that the state already covers

@@ -71,7 +71,8 @@ def _event(reader: Reader, plain: Fields, received_at: datetime, max_text_bytes:
     reader.only(plain, EVENT_FIELDS, "")
     channel = reader.word(plain, "channel", CHANNELS, required=True)
     text = reader.text(plain, "text", max_bytes=max_text_bytes)
-    kind, payload = _kind_and_payload(reader, plain, text, max_text_bytes)
+    wrong_text = any(error.pointer == "/text" for error in reader.errors)
+    kind, payload = _kind_and_payload(reader, plain, bool(text) or wrong_text, max_text_bytes)
     occurred_at = _occurred_at(reader, plain, received_at)
     attributes = reader.object(plain, "attributes")
     return CustomerEvent(
@@ -93,7 +94,7 @@ def _event(reader: Reader, plain: Fields, received_at: datetime, max_text_bytes:
 
 
 def _kind_and_payload(
-    reader: Reader, plain: Fields, text: str, max_text_bytes: int
+    reader: Reader, plain: Fields, has_text: bool, max_text_bytes: int
 ) -> tuple[EventKind, Payload | None]:
     """The kind follows from the payload that is there; one that is named must agree with it."""
     present = (
@@ -111,7 +112,7 @@ def _kind_and_payload(
             reader.wrong("/kind", f"does not agree with the payload, which is {kind}")
         else:
             reader.wrong(f"/{named}", f"is required for kind {named}")
-    elif not present and not text:
+    elif not present and not has_text:
         reader.wrong("/text", "is required (or a typed payload)")
     fields = reader.object(plain, present[0]) if present else None
     return kind, read_payload(reader, kind, fields, max_text_bytes=max_text_bytes) if fields is not None else None

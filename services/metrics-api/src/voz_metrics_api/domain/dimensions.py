@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Final
 from uuid import UUID
 
@@ -58,8 +59,11 @@ class Dimensions:
 
     def digest(self) -> UUID:
         """128 bits of BLAKE2b: the same dimensions have the same digest wherever and whenever it is made."""
-        content = json.dumps(astuple(self), ensure_ascii=False, separators=(",", ":")).encode()
+        content = json.dumps(_values(self), ensure_ascii=False, separators=(",", ":")).encode()
         return UUID(bytes=hashlib.blake2b(content, digest_size=16).digest())
+
+
+_values: Final = attrgetter(*(field.name for field in fields(Dimensions)))
 
 
 def label(value: str) -> str:

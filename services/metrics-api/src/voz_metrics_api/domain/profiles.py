@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
-from uuid import UUID
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
 
 from voz_metrics_api.domain.contributions import of_event
 from voz_metrics_api.domain.counters import Counters
@@ -17,17 +16,15 @@ MAX_KNOWN: Final = 100
 MAX_HANDLES: Final = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """One thing known, as the newest event that spoke of it said: newest by (occurred_at, event id)."""
+class Known(NamedTuple):
+    """One thing known, and by which event: the greatest is the newest, by (occurred_at, event id).
 
+    `at` is ISO 8601 in UTC, whose order as text is the order of time.
+    """
+
+    at: str
+    event_id: str
     value: str
-    at: datetime
-    event_id: UUID
-
-    def newest(self, other: Known) -> Known:
-        """The one of both that was said last."""
-        return max(self, other, key=lambda known: (known.at, known.event_id, known.value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +50,15 @@ class Profile:
     def of(cls, event: EventFacts) -> Profile:
         """What one event tells of its customer."""
         counters = of_event(event)
-        customer = event.customer
+        customer, said_by = event.customer, str(event.event_id)
+        at = event.occurred_at.astimezone(UTC).isoformat()
         return cls(
             first_seen=event.occurred_at,
             last_seen=event.occurred_at,
             events=1,
             inbound=int(event.inbound),
             handles=frozenset({f"{event.dimensions.source}:{customer.handle}"} if customer.handle else ()),
-            known={name: Known(value, event.occurred_at, event.event_id) for name, value in _said(event).items()},
+            known={name: Known(at, said_by, value) for name, value in _said(event).items()},
             **_sentiment(counters),
         )
 
@@ -68,8 +66,13 @@ class Profile:
         """Both together. Bounded: the first handles and attributes by name are kept."""
         known = dict(self.known)
         for name, said in other.known.items():
-            known[name] = known[name].newest(said) if name in known else said
-        names = sorted(known, key=lambda name: (name.startswith(ATTRIBUTE), name))[:MAX_KNOWN]
+            known[name] = max(known[name], said) if name in known else said
+        if len(known) > MAX_KNOWN:
+            names = sorted(known, key=lambda name: (name.startswith(ATTRIBUTE), name))[:MAX_KNOWN]
+            known = {name: known[name] for name in names}
+        handles = self.handles | other.handles
+        if len(handles) > MAX_HANDLES:
+            handles = frozenset(sorted(handles)[:MAX_HANDLES])
         return Profile(
             first_seen=min(self.first_seen, other.first_seen),
             last_seen=max(self.last_seen, other.last_seen),
@@ -80,8 +83,8 @@ class Profile:
             positive=self.positive + other.positive,
             scored=self.scored + other.scored,
             score_micros=self.score_micros + other.score_micros,
-            handles=frozenset(sorted(self.handles | other.handles)[:MAX_HANDLES]),
-            known={name: known[name] for name in names},
+            handles=handles,
+            known=known,
         )
 
     def value(self, name: str) -> str | None:

@@ -8,16 +8,16 @@ from enum import StrEnum
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError
+
 from voz.v1.customer_event_pb2 import CustomerEvent, SubscriptionStatus, SurveyMetric, TicketStatus, TransactionType
 from voz.v1.labels_pb2 import AUDIENCE_EMPLOYEE, DIRECTION_OUTBOUND
 from voz_contracts.identity import partition_key
 from voz_contracts.words import word
-from voz_streamkit.errors import InvalidRecordError
-from voz_streamkit.records import Record
-
 from voz_enrich.domain import facts
 from voz_enrich.domain.facts import EventFacts, Payload, SurveyAnswer
 from voz_enrich.ports import Heard
+from voz_streamkit.errors import InvalidRecordError
+from voz_streamkit.records import Record
 
 _EARLIEST = datetime(1, 1, 1, tzinfo=UTC).timestamp()
 _LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
 import faust
-from voz_streamkit.records import Record
 
 from voz_enrich.adapters.inbound.faust_recovery import repair_recovery
 from voz_enrich.adapters.inbound.guard import SequenceGuard
 from voz_enrich.adapters.inbound.journey_table import JourneyTable
 from voz_enrich.adapters.inbound.pipeline import ahead, micro_batches
 from voz_enrich.ports import Prepared
+from voz_streamkit.records import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def build_app(
     guard: SequenceGuard,
     prepare: Callable[[list[Record]], Awaitable[list[Prepared]]],
     ends: Callable[[str, Collection[int]], Awaitable[Mapping[int, int]]],
-    customers: Callable[[], Mapping[bytes, bytes]],
+    customers: Callable[[], MutableMapping[bytes, bytes]],
     on_failure: Callable[[BaseException], None],
 ) -> faust.App:
     """A Faust app that feeds the guard. Build it inside the running loop.
@@ -68,7 +68,7 @@ def build_app(
         broker_heartbeat_interval=min(2.0, settings.session_seconds / 4),
         consumer_auto_offset_reset="earliest",
         # KIP-345: a worker that returns under the same name within the session gets its partitions back at once.
-        **({"consumer_group_instance_id": settings.instance_id} if settings.instance_id else {}),
+        consumer_group_instance_id=settings.instance_id,
     )
     source = app.topic(settings.source_topic, key_type=bytes, value_type=bytes, partitions=settings.partitions)
     changelog = app.topic(
@@ -82,9 +82,7 @@ def build_app(
         acks=False,
     )
     app.tables.add(
-        JourneyTable(
-            app, changelog_topic=changelog, partitions=settings.partitions, ends=ends, customers=customers
-        )
+        JourneyTable(app, changelog_topic=changelog, partitions=settings.partitions, ends=ends, customers=customers)
     )
 
     async def prepare_events(events: list[Any]) -> list[Prepared]:
@@ -109,8 +107,8 @@ def build_app(
 
     app.agent(source, name="guarded")(guarded)
 
-    async def assigned(_: Any, tps: Collection[Any], **__: Any) -> None:
-        await guard.assigned(at.partition for at in tps if at.topic == settings.source_topic)
+    async def assigned(*sent: Any, **_: Any) -> None:
+        await guard.assigned(at.partition for at in sent[-1] if at.topic == settings.source_topic)
 
     async def revoked(*_: Any, **__: Any) -> None:
         await guard.revoked()

@@ -16,13 +16,13 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 import structlog
-from voz_streamkit.errors import InvalidRecordError
-from voz_streamkit.records import Record
 
 from voz_enrich.adapters.inbound.pipeline import ahead
 from voz_enrich.adapters.inbound.sequence import Missing, arrange
 from voz_enrich.metrics import EnrichMetrics
 from voz_enrich.ports import Answering, Journal, Output, Page, Prepared, SourceLog
+from voz_streamkit.errors import InvalidRecordError
+from voz_streamkit.records import Record
 
 _log = structlog.get_logger(__name__)
 
@@ -162,8 +162,8 @@ class SequenceGuard:
             _log.error("events expired before they were read", partition=number, first=restored.position, until=begin)
         if restored.position > end:
             raise SourceCutError(
-                f"partition {number} of the source ends at {end}, before the position {restored.position}: it was cut or "
-                "made anew. See the runbook in services/enrich/README.md"
+                f"partition {number} of the source ends at {end}, before the position {restored.position}: it was cut "
+                "or made anew. See the runbook in services/enrich/README.md"
             )
         expected = max(begin, restored.position)
         part = self._open[number] = Partition(number, expected, restored.sent, restored.states)

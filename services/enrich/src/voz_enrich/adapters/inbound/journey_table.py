@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, MutableMapping
 from typing import Any
 
 import faust
@@ -13,10 +13,10 @@ from faust.types import TP
 class JourneyStore(memory.Store[bytes, bytes]):
     """Reads what the guard has restored and proved. Nothing that Faust restores gets in here."""
 
-    customers: Callable[[], Mapping[bytes, bytes]] = staticmethod(dict)
+    customers: Callable[[], MutableMapping[bytes, bytes]] = dict
 
     @property
-    def data(self) -> Mapping[bytes, bytes]:
+    def data(self) -> MutableMapping[bytes, bytes]:
         """Every customer's encoded state, by record key."""
         return self.customers()
 
@@ -25,7 +25,7 @@ class JourneyStore(memory.Store[bytes, bytes]):
         """Faust's own dictionary isn't used."""
 
     def apply_changelog_batch(self, batch: Iterable[Any], to_key: Any, to_value: Any) -> None:
-        """A hole in what Faust restores can't be seen, so it is left to the guard, which reads the changelog in order."""
+        """A hole in what Faust restores can't be seen: the guard reads the changelog itself, in order."""
 
 
 class JourneyTable(faust.Table[bytes, bytes]):
@@ -41,7 +41,7 @@ class JourneyTable(faust.Table[bytes, bytes]):
         changelog_topic: Any,
         partitions: int,
         ends: Callable[[str, Collection[int]], Awaitable[Mapping[int, int]]],
-        customers: Callable[[], Mapping[bytes, bytes]],
+        customers: Callable[[], MutableMapping[bytes, bytes]],
     ) -> None:
         super().__init__(
             app,

@@ -44,9 +44,7 @@ async def ahead(
                 item[1].cancel()
 
 
-async def micro_batches(
-    items: AsyncIterator[T], size: int, within_seconds: float
-) -> AsyncGenerator[list[T], None]:
+async def micro_batches(items: AsyncIterator[T], size: int, within_seconds: float) -> AsyncGenerator[list[T], None]:
     """Lists of at most `size` items; a list is closed `within_seconds` after its first item.
 
     The pending read is kept from one list to the next and never cancelled, so no item is lost. Ends when `items` ends.

@@ -7,11 +7,11 @@ from enum import StrEnum
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
+
 from voz.v1 import enriched_event_pb2 as contract
 from voz.v1 import labels_pb2 as labels
 from voz_contracts.cloudevents import SOURCE_OFFSET, SOURCE_PARTITION, header, headers
 from voz_contracts.words import number
-
 from voz_enrich.domain.event_signals import Signals
 from voz_enrich.domain.journey import JourneyState
 from voz_enrich.domain.labels import Stage

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord
-from voz_contracts.cloudevents import SOURCE_OFFSET, header
-from voz_streamkit.errors import InvalidRecordError
-from voz_streamkit.records import Record
 
+from voz_contracts.cloudevents import SOURCE_OFFSET, header
 from voz_enrich.adapters.outbound.kafka_log import KafkaPartitions
 from voz_enrich.domain.journey import covers_less
 from voz_enrich.ports import Headers, Page, Restored
+from voz_streamkit.errors import InvalidRecordError
+from voz_streamkit.records import Record
 
 _Row = tuple[bytes, bytes, Headers]
 POSITION_KEY = b"\0position"  # no customer's key begins with NUL
@@ -103,7 +103,7 @@ class KafkaJournal:
         sent = max(await self._last_output(partition), kept.position - 1)
         return Restored(kept.position, sent, kept.states)
 
-    def customers(self) -> Mapping[bytes, bytes]:
+    def customers(self) -> ChainMap[bytes, bytes]:
         """Every customer's encoded state, of the partitions that are restored."""
         return ChainMap(*(kept.states for kept in self._kept.values()))
 
@@ -200,8 +200,8 @@ class KafkaJournal:
 
 
 def _take_in(kept: _Kept, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
-    """Of two states of a customer the one that covers more wins: a worker that was frozen may have written a late, older
-    one after its successor's. Both are true, each at its offset. The same holds for the position."""
+    """Of two states of a customer the one that covers more wins: a worker that was frozen may have written a late,
+    older one after its successor's. Both are true, each at its offset. The same holds for the position."""
     states = kept.states
     for record in records:
         key, value = record.key, record.value

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncGenerator, Collection, Mapping
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+
 from voz_streamkit.kafka import record_of
 from voz_streamkit.records import Record
 
@@ -94,12 +97,21 @@ class KafkaSource:
             yield [record_of(record) for record in found]
 
 
-async def partition_counts(bootstrap: str, topics: Collection[str]) -> dict[str, int]:
-    """How many partitions each topic has; 0 for one that doesn't exist. Raises KafkaConnectionError without a broker."""
+async def partition_counts(bootstrap: str, topics: Collection[str], *, patience_seconds: float = 5.0) -> dict[str, int]:
+    """How many partitions each topic has; 0 for one that isn't there.
+
+    A topic just made is known to the brokers one after the other, so one that is missing is asked for again until
+    `patience_seconds` have passed. Raises KafkaConnectionError without a broker.
+    """
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
+    deadline = time.monotonic() + patience_seconds
     try:
-        found = await admin.describe_topics(list(topics))
+        while True:
+            found = await admin.describe_topics(list(topics))
+            counts = {each["topic"]: len(each["partitions"]) for each in found}
+            if all(counts.values()) or time.monotonic() > deadline:
+                return counts
+            await asyncio.sleep(0.25)
     finally:
         await admin.close()
-    return {each["topic"]: len(each["partitions"]) for each in found}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ARRAY, Column, Table, TextClause, text
+from sqlalchemy import ARRAY, Column, Integer, Table, TextClause, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -17,7 +17,7 @@ _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # untyped in S
 def insert(table: Table, on_conflict: str) -> TextClause:
     """Insert rows, with what to do about those whose key is there. Parameters: `parameters(table, rows)`."""
     names = [column.name for column in table.columns]
-    arrays = ", ".join(f"cast(:{column.name} as {_travels_as(column)}[])" for column in table.columns)
+    arrays = ", ".join(_array(column) for column in table.columns)
     values = ", ".join(_value(column) for column in table.columns)
     return text(
         f"insert into {table.fullname} as held ({', '.join(names)})"  # noqa: S608  # our own names
@@ -47,14 +47,28 @@ def insert_adding(table: Table, keys: Sequence[str]) -> TextClause:
     return insert(table, f"on conflict ({', '.join(keys)}) do update set {sums}")
 
 
-def parameters(table: Table, rows: Iterable[Sequence[Any]]) -> dict[str, list[Any]]:
+def parameters(table: Table, rows: Iterable[Sequence[Any]]) -> dict[str, str | list[Any]]:
     """The arrays of rows whose values stand in the order of the table's columns; lists as joined text."""
-    columns: list[list[Any]] = [list(values) for values in zip(*rows, strict=True)]
-    return dict(zip((column.name for column in table.columns), columns, strict=True))
+    columns = zip(table.columns, zip(*rows, strict=True), strict=True)
+    return {column.name: _literal(values) if _whole(column) else list(values) for column, values in columns}
 
 
-def _travels_as(column: Column[Any]) -> str:
-    return "text" if isinstance(column.type, ARRAY | JSONB) else str(column.type.compile(_DIALECT))
+def _array(column: Column[Any]) -> str:
+    element = "text" if isinstance(column.type, ARRAY | JSONB) else column.type.compile(_DIALECT)
+    # asyncpg looks at each element of an array in Python; whole numbers are the most and go as one literal instead.
+    return (
+        f"cast(cast(:{column.name} as text) as {element}[])"
+        if _whole(column)
+        else f"cast(:{column.name} as {element}[])"
+    )
+
+
+def _whole(column: Column[Any]) -> bool:
+    return isinstance(column.type, Integer)
+
+
+def _literal(numbers: Iterable[int]) -> str:
+    return f"{{{','.join(map(str, numbers))}}}"
 
 
 def _value(column: Column[Any]) -> str:

@@ -22,7 +22,7 @@ from voz_metrics_api.adapters.outbound.tables import (
     case_state,
     dimension_set,
 )
-from voz_metrics_api.domain.cells import CaseChange, Cells, fold
+from voz_metrics_api.domain.cells import CaseChange, Cell, Cells, DurationCell, fold
 from voz_metrics_api.domain.contributions import CaseState
 from voz_metrics_api.domain.dimensions import Dimensions
 from voz_metrics_api.domain.facts import CaseFacts, EventFacts
@@ -107,8 +107,14 @@ async def _save_dimension_sets(connection: AsyncConnection, sets: Mapping[tuple[
 
 async def _add(connection: AsyncConnection, cells: Cells) -> None:
     if cells.counters:
-        rows = [(*cell, *cells.counters[cell]) for cell in sorted(cells.counters)]
+        rows = [(*cell, *cells.counters[cell]) for cell in sorted(cells.counters, key=_order)]
         await connection.execute(_ADD[cells.level], bulk.parameters(ROLLUPS[cells.level], rows))
     if cells.durations:
-        timed = [(*cell, *cells.durations[cell]) for cell in sorted(cells.durations)]
+        timed = [(*cell, *cells.durations[cell]) for cell in sorted(cells.durations, key=_order)]
         await connection.execute(_ADD_DURATIONS[cells.level], bulk.parameters(DURATION_ROLLUPS[cells.level], timed))
+
+
+def _order(cell: Cell | DurationCell) -> tuple[object, ...]:
+    """The order of the keys; a UUID's number compares in C, the UUID itself doesn't."""
+    tenant, bucket, dimensions, *rest = cell
+    return tenant, bucket, dimensions.int, *rest

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -71,10 +69,7 @@ def profile_of(row: Row[Any]) -> Profile:
         scored=row.scored,
         score_micros=row.score_micros,
         handles=frozenset(row.handles),
-        known={
-            name: Known(value, datetime.fromisoformat(at), UUID(event_id))
-            for name, (value, at, event_id) in _json(row.known).items()
-        },
+        known={name: Known(*said) for name, said in _json(row.known).items()},
     )
 
 
@@ -92,7 +87,6 @@ async def _write(
 
 
 def _values(profile: Profile) -> tuple[Any, ...]:
-    known = {name: [said.value, said.at.isoformat(), str(said.event_id)] for name, said in profile.known.items()}
     return (
         profile.first_seen,
         profile.last_seen,
@@ -104,7 +98,7 @@ def _values(profile: Profile) -> tuple[Any, ...]:
         profile.scored,
         profile.score_micros,
         bulk.LIST_SEPARATOR.join(sorted(profile.handles)),
-        json.dumps(known, ensure_ascii=False),
+        json.dumps(profile.known, ensure_ascii=False),
     )
 
 

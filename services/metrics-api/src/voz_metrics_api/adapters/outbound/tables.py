@@ -122,7 +122,7 @@ customer_profile = Table(
     Column("scored", BigInteger, nullable=False),
     Column("score_micros", BigInteger, nullable=False),
     Column("handles", ARRAY(Text), nullable=False),
-    # name → [value, when it was said, by which event]
+    # name → [when it was said, by which event, value]
     Column("known", JSONB, nullable=False),
     PrimaryKeyConstraint("tenant", "customer_key"),
     Index("customer_profile_handles", "handles", postgresql_using="gin"),

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy import (
     ARRAY,
+    JSON,
     BigInteger,
     Boolean,
     Column,
@@ -164,7 +165,8 @@ idempotency_key = Table(
     Column("tenant", Text, primary_key=True),
     Column("key", Text, primary_key=True),
     Column("fingerprint", LargeBinary, nullable=False),
-    Column("answer", JSONB),
+    # Not jsonb, which would order the members anew: a repeated answer is the same to the letter.
+    Column("answer", JSON),
     Column("created_at", Moment, nullable=False),
     Index("idempotency_key_created_at", "created_at"),
     schema=SCHEMA,

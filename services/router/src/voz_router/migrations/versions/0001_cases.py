@@ -108,7 +108,7 @@ create table idempotency_key (
     tenant text not null,
     key text not null,
     fingerprint bytea not null,
-    answer jsonb,
+    answer json,
     created_at timestamptz not null,
     primary key (tenant, key)
 );

@@ -8,7 +8,7 @@ from importlib.resources import files
 from fastapi import APIRouter, Response
 
 # What the page may do: its own script, style and calls. Markup that slips in through data can't run.
-_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'"
+_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'"
 _HEADERS = {
     "content-security-policy": _POLICY,
     "cache-control": "no-cache",
