@@ -22,7 +22,6 @@ from voz_devstack.demo import WINDOW, Progress, Summary, View
 _LINE_EVERY_SECONDS = 5.0
 _HISTORY = 40
 _BARS = "▁▂▃▄▅▆▇█"
-_LONGEST_TEXT = 64
 
 
 @contextmanager
@@ -157,11 +156,14 @@ def _queues(progress: Progress) -> Table:
 
 
 def _cases(progress: Progress) -> Table:
-    table = Table(show_edge=False)
-    for column in ("queue", "customer", "says", "why it is a case"):
-        table.add_column(column, no_wrap=True)
+    table = Table(show_edge=False, expand=True)
+    # Room is taken from what is said before it is taken from whose case it is and where.
+    table.add_column("queue", no_wrap=True, min_width=10)
+    table.add_column("customer", no_wrap=True, min_width=18)
+    table.add_column("says", no_wrap=True, ratio=3)
+    table.add_column("why it is a case", no_wrap=True, ratio=2)
     for case in reversed(progress.newest_cases):
-        said = " ".join(case.text.split())
-        shown = said if len(said) <= _LONGEST_TEXT else said[: _LONGEST_TEXT - 1] + "…"
-        table.add_row(case.queue, escape(case.customer.display_name), escape(shown), escape(case.reason))
+        table.add_row(
+            case.queue, escape(case.customer.display_name), escape(" ".join(case.text.split())), escape(case.reason)
+        )
     return table

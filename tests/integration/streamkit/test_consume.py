@@ -50,9 +50,13 @@ async def send(producer: AIOKafkaProducer, settings: counting.Settings, count: i
 
 async def until(check: Callable[[], Awaitable[bool]], *, seconds: float = 60) -> None:
     """Wait for what must come; fails when it doesn't."""
+
+    async def done() -> bool:
+        return await check()
+
     await AsyncRetrying(
         retry=retry_if_result(lambda done: not done), wait=wait_fixed(0.05), stop=stop_after_delay(seconds)
-    )(check)
+    )(done)
 
 
 async def until_counted(engine: AsyncEngine, expected: dict[str, int]) -> None:

@@ -13,6 +13,7 @@ import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from tenacity import AsyncRetrying, RetryError, retry_if_result, stop_after_delay, wait_fixed
 
 from voz_contracts.topics import QUEUE, TOPICS, TopicSpec
 from voz_streamkit.errors import TransientError
@@ -23,6 +24,7 @@ from voz_streamkit.settings import ServiceSettings, describe
 Status = Literal["ok", "created", "altered", "missing", "differs"]
 _log = structlog.get_logger(__name__)
 _FAMILY = "<queue>"
+SEEN_SECONDS = 15.0
 _OVERRIDE = 1  # a setting's source in DescribeConfigs: set on the topic itself
 
 
@@ -86,9 +88,29 @@ async def _with_admin(
         for spec in specs:
             name = settings.topic(spec)
             states.append(await _settle(admin, name, spec, found.get(name), settings, change=change))
+        changed = {state.name for state in states if state.status in ("created", "altered")}
+        await _seen(admin, {settings.topic(spec): spec for spec in specs if settings.topic(spec) in changed})
         return states
     finally:
         await admin.close()
+
+
+async def _seen(admin: AIOKafkaAdminClient, changed: Mapping[str, TopicSpec]) -> None:
+    """Wait until a broker shows what was changed: the controller agrees first, brokers learn of it a moment later."""
+
+    async def missing() -> list[str]:
+        found = await _describe(admin, list(changed))
+        return [
+            name
+            for name, spec in changed.items()
+            if name not in found or not spec.config.items() <= found[name].config.items()
+        ]
+
+    retrying = AsyncRetrying(retry=retry_if_result(bool), wait=wait_fixed(0.05), stop=stop_after_delay(SEEN_SECONDS))
+    try:
+        await retrying(missing)
+    except RetryError as error:
+        raise TransientError(f"brokers don't show {error.last_attempt.result()} as they were made") from error
 
 
 async def _settle(
@@ -159,7 +181,7 @@ async def _describe(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[st
             partitions = topics[name]
             found[name] = _Found(
                 partitions=len(partitions),
-                replicas=min(len(each["replicas"]) for each in partitions),
+                replicas=min((len(each["replicas"]) for each in partitions), default=0),
                 config={entry[0]: entry[1] for entry in entries},
                 overrides={entry[0]: entry[1] for entry in entries if entry[3] == _OVERRIDE},
             )

@@ -68,9 +68,9 @@ class Conditions:
         """Whether every condition holds for the event."""
         intents = event.signals.intents
         return (
-            all(WORD_FIELDS[name](event) in accepted for name, accepted in self.words.items())
-            and (not self.intents_any or not self.intents_any.isdisjoint(intents))
+            (not self.intents_any or not self.intents_any.isdisjoint(intents))
             and self.intents_all.issubset(intents)
+            and all(WORD_FIELDS[name](event) in accepted for name, accepted in self.words.items())
             and (self.sentiment_score is None or event.signals.sentiment_score in self.sentiment_score)
             and (self.reach is None or event.customer.reach in self.reach)
             and (self.survey is None or self._answer_holds(event, self.survey))

@@ -30,6 +30,7 @@ from voz_contracts.words import word
 from voz_metrics_api.adapters.inbound.payloads import clean, details, known, survey
 from voz_metrics_api.domain.dimensions import Dimensions, label
 from voz_metrics_api.domain.facts import CaseFacts, CustomerFacts, EventFacts
+from voz_metrics_api.domain.windows import EARLIEST, LATEST
 from voz_streamkit.errors import InvalidRecordError
 from voz_streamkit.records import Record
 from voz_streamkit.sink import Incoming
@@ -38,8 +39,6 @@ M = TypeVar("M", bound=Message)
 Facts = EventFacts | CaseFacts
 UNDECODABLE, INVALID = "undecodable", "invalid"
 MAX_KEY_CHARACTERS = 200
-# Nothing that Voz counts happened before or will after; ingest refuses it, and so does a rollup.
-EARLIEST, LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 def decoder(enriched_topic: str, cases_topic: str) -> Callable[[Record], Incoming[Facts]]:

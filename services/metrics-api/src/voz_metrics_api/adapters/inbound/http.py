@@ -102,9 +102,9 @@ def routes(questions: Questions, streams: Streams, now: Clock = lambda: datetime
 
     @router.get("/customers/{key}", tags=["customers"], summary="Who a customer is", responses=problem_responses(404))
     async def customer(principal: CustomerReader, key: CustomerName, _: Annotated[NoParams, Query()]) -> CustomerAnswer:
-        found = await questions.customer(principal.tenant, candidate_keys(principal.tenant, key), key)
+        found = await questions.customer(principal.tenant, _keys(principal.tenant, key), key)
         if found is None:
-            raise Problem(404, f"No customer {key!r} is known.")
+            raise _unknown(key)
         return CustomerAnswer.of(*found)
 
     @router.get(
@@ -117,9 +117,9 @@ def routes(questions: Questions, streams: Streams, now: Clock = lambda: datetime
         principal: CustomerReader, key: CustomerName, params: Annotated[PageParams, Query()]
     ) -> Timeline:
         tenant = principal.tenant
-        found = await questions.customers.find(tenant, candidate_keys(tenant, key), key)
+        found = await questions.customers.find(tenant, _keys(tenant, key), key)
         if found is None:
-            raise Problem(404, f"No customer {key!r} is known.")
+            raise _unknown(key)
         touchpoints = await questions.customers.timeline(tenant, found[0], _after(params.cursor), params.limit + 1)
         shown = touchpoints[: params.limit]
         following = None
@@ -130,11 +130,17 @@ def routes(questions: Questions, streams: Streams, now: Clock = lambda: datetime
     return router
 
 
-def candidate_keys(tenant: str, name: str) -> list[str]:
+def _keys(tenant: str, name: str) -> list[str]:
     """The keys that a customer so named may have: the name is the key, the id that was sent, or `source:handle`."""
+    if "\0" in name:  # nobody is called so, and PostgreSQL can't even be asked
+        raise _unknown(name)
     keys = [name, customer_key(tenant, "", customer_id=name)]
     source, colon, handle = name.partition(":")
     return [*keys, customer_key(tenant, source, handle=handle)] if colon and handle else keys
+
+
+def _unknown(name: str) -> Problem:
+    return Problem(404, f"No customer {name!r} is known.")
 
 
 def install_errors(app: FastAPI) -> None:

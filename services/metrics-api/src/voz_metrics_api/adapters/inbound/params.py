@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
@@ -18,8 +19,9 @@ from voz.v1.labels_pb2 import (
     Topic,
 )
 from voz_contracts.words import vocabulary
-from voz_metrics_api.domain.dimensions import DIMENSIONS, MAX_GROUPED_DIMENSIONS
+from voz_metrics_api.domain.dimensions import DIMENSIONS, MAX_GROUPED_DIMENSIONS, label
 from voz_metrics_api.domain.kpis import KPIS
+from voz_metrics_api.domain.windows import EARLIEST, LATEST
 from voz_metrics_api.ports import Selection
 from voz_metrics_api.use_cases import Period
 
@@ -40,8 +42,13 @@ DEFAULT_WINDOW: Final = "1h"
 
 
 def _words(given: Any) -> Any:
-    """`a,b` and repeated parameters are both lists."""
-    return [word.strip() for value in given for word in value.split(",")] if isinstance(given, list) else given
+    """`a,b` and repeated parameters are both lists; values as they are kept, so that they match."""
+    if not isinstance(given, list):
+        return given
+    words = [(word.strip(), label(word)) for value in given for word in value.split(",")]
+    if any(word and not kept for word, kept in words):
+        raise ValueError("control characters are no value")
+    return [kept for _, kept in words]
 
 
 Words = Annotated[list[str], BeforeValidator(_words), Field(max_length=MAX_FILTER_VALUES)]
@@ -92,19 +99,14 @@ class FilteredParams(BaseModel):
                 raise ValueError(f"{value!r} is not a {info.field_name}; known: {', '.join(known)}")
         return values
 
-    @field_validator("end")
+    @field_validator("start", "end")
     @classmethod
-    def _one_way(cls, end: AwareDatetime | None, info: ValidationInfo) -> AwareDatetime | None:
-        if end is not None and info.data.get("window") is not None:
+    def _instead_of_a_window(cls, at: datetime | None, info: ValidationInfo) -> datetime | None:
+        if at is not None and info.data.get("window") is not None:
             raise ValueError("either `window` or `from` and `to`")
-        return end
-
-    @field_validator("start")
-    @classmethod
-    def _no_window(cls, start: AwareDatetime | None, info: ValidationInfo) -> AwareDatetime | None:
-        if start is not None and info.data.get("window") is not None:
-            raise ValueError("either `window` or `from` and `to`")
-        return start
+        if at is not None and not EARLIEST <= at <= LATEST:
+            raise ValueError(f"not within {EARLIEST.year}..{LATEST.year}")
+        return at
 
     def period(self, default: str = DEFAULT_WINDOW) -> Period:
         """What is asked for."""

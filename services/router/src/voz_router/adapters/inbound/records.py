@@ -102,7 +102,8 @@ def _signals(signals: SignalsMessage) -> Signals:
     score = signals.sentiment_score if signals.HasField("sentiment_score") else None
     if score is not None and not -1 <= score <= 1:  # NaN, too
         raise ValueError("signals.sentiment_score is not within -1…1")
-    if not all(map(math.isfinite, signals.scores.values())):
+    scores = dict(signals.scores)
+    if not all(map(math.isfinite, scores.values())):
         raise ValueError("signals.scores holds a number that is not finite")
     intents = (word(Intent, intent) for intent in signals.intents)
     return Signals(
@@ -116,7 +117,7 @@ def _signals(signals: SignalsMessage) -> Signals:
         effort=word(Effort, signals.effort),
         stage=word(Stage, signals.stage),
         model=signals.model,
-        scores=dict(signals.scores),
+        scores=scores,
     )
 
 
@@ -148,5 +149,5 @@ def _refuse_nul(event: Event) -> None:
         *event.attributes.values(),
         *signals.scores,
     )
-    if any("\0" in text for text in texts):
+    if "\0" in "".join(texts):
         raise ValueError("a NUL character in a text")

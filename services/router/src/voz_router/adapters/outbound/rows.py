@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields, replace
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -78,7 +78,8 @@ def message_row(message: CaseMessage) -> dict[str, Any]:
         "audience": event.audience,
         "conversation_id": event.conversation_id,
         "text": event.text,
-        "signals": signals_json(event.signals),
+        # Without the scores of each label: they are as large as everything else together, and the case has its own.
+        "signals": signals_json(replace(event.signals, scores={})),
     }
 
 
@@ -113,7 +114,8 @@ def decision_of(row: RowMapping) -> Decision:
 
 def signals_json(signals: Signals) -> dict[str, Any]:
     """Signals as they lie in a row."""
-    return asdict(signals) | {"scores": dict(signals.scores)}
+    # Not dataclasses.asdict, which copies deeply: forty times slower.
+    return {name: getattr(signals, name) for name in Signals.__slots__} | {"scores": dict(signals.scores)}
 
 
 def signals_of(stored: Mapping[str, Any]) -> Signals:

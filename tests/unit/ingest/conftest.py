@@ -1,0 +1,79 @@
+"""The HTTP service over a log in memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from fastapi import FastAPI
+from tests.unit.ingest.fakes import MemoryEventLog
+
+from voz_ingest.adapters.inbound.http.app import build_app
+from voz_ingest.config import Settings
+from voz_ingest.domain.budget import ByteBudget
+from voz_ingest.metrics import IngestMetrics
+from voz_streamkit.health import Health
+from voz_streamkit.http.auth import hash_key, new_key, parse_keys
+from voz_streamkit.metrics import Metrics
+from voz_streamkit.reload import ReloadingFile
+
+KEYS = {"acme": new_key(), "globex": new_key(), "reader": new_key()}
+SCOPES = {"reader": "metrics:read"}
+
+
+@dataclass
+class Service:
+    """A service under test, with a client that has acme's key."""
+
+    app: FastAPI
+    client: httpx.AsyncClient
+    log: MemoryEventLog
+    budget: ByteBudget
+
+    async def post(self, content: Any, content_type: str = "application/json", **headers: str) -> httpx.Response:
+        """Send a body to /v1/events; header names are written with underscores."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.client.post("/v1/events", content=content, headers={"Content-Type": content_type, **named})
+
+
+Serve = Callable[..., Any]
+
+
+@pytest.fixture
+async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
+    """Makes services; keyword arguments are settings."""
+    async with AsyncExitStack() as stack:
+
+        async def make(**settings: Any) -> Service:
+            log, shared = MemoryEventLog(), Metrics("ingest")
+            chosen = Settings.model_validate({"keys_file": "none", **settings})
+            budget = ByteBudget(chosen.max_in_flight_bytes)
+            app = build_app(chosen, log, Health(), budget, IngestMetrics(shared, budget))
+            keys = tmp_path / "keys.yaml"
+            entries = [
+                {"id": name, "tenant": name, "sha256": hash_key(key), "scopes": [SCOPES.get(name, "events:write")]}
+                for name, key in KEYS.items()
+            ]
+            keys.write_text(yaml.safe_dump({"keys": entries}))
+            app.state.api_keys = ReloadingFile(keys, parse_keys, shared)
+            client = httpx.AsyncClient(
+                transport=httpx.ASGITransport(app=app, raise_app_exceptions=False),
+                base_url="http://voz",
+                headers={"Authorization": f"Bearer {KEYS['acme']}"},
+            )
+            return Service(app, await stack.enter_async_context(client), log, budget)
+
+        yield make
+
+
+@pytest.fixture
+async def service(serve: Serve) -> Service:
+    """A service with the default settings."""
+    made: Service = await serve()
+    return made

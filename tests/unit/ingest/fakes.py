@@ -1,0 +1,50 @@
+"""Stand-ins for ingest's ports, and events to speak of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from voz_ingest.domain.event import ReceivedEvent
+from voz_ingest.ports import LogUnavailableError
+
+PLAIN: dict[str, Any] = {
+    "id": "tweet-841",
+    "source": "mastodon",
+    "channel": "social",
+    "kind": "message",
+    "audience": "customer",
+    "direction": "inbound",
+    "customer": {"id": "c-42", "handle": "@ana", "name": "Ana", "reach": 1200},
+    "conversation": {"id": "conv-9", "reply_to": "tweet-840"},
+    "text": "Tercera vez que se cae la app al pagar",
+    "language": "es",
+    "occurred_at": "2026-11-20T10:00:00Z",
+    "attributes": {"product": "fibra-600", "campaign": "otono", "segment": "premium"},
+}
+
+
+def event(**fields: Any) -> dict[str, Any]:
+    """A small valid event; a field that is None is left out."""
+    small = {"channel": "chat", "customer": {"id": "c-1"}, "text": "hello"} | fields
+    return {name: value for name, value in small.items() if value is not None}
+
+
+class MemoryEventLog:
+    """EventLog in memory. `away`: it acknowledges nothing."""
+
+    def __init__(self) -> None:
+        self.events: list[ReceivedEvent] = []
+        self.away = False
+        self.after_parts: int | None = None
+        """Be away after so many appends."""
+        self.parts: list[int] = []
+
+    async def append(self, events: Sequence[ReceivedEvent]) -> None:
+        """As the port says."""
+        if self.away or (self.after_parts is not None and len(self.parts) >= self.after_parts):
+            raise LogUnavailableError("It is away.", retry_after_seconds=5)
+        await asyncio.sleep(0)
+        self.parts.append(len(events))
+        self.events.extend(events)
