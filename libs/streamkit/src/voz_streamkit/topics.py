@@ -89,7 +89,8 @@ async def _with_admin(
             name = settings.topic(spec)
             states.append(await _settle(admin, name, spec, found.get(name), settings, change=change))
         changed = {state.name for state in states if state.status in ("created", "altered")}
-        await _seen(admin, {settings.topic(spec): spec for spec in specs if settings.topic(spec) in changed})
+        if changed:
+            await _seen(admin, {settings.topic(spec): spec for spec in specs if settings.topic(spec) in changed})
         return states
     finally:
         await admin.close()

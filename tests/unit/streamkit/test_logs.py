@@ -1,0 +1,50 @@
+"""Logs: one JSON object a line, and nothing in them that is nobody's business."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from voz_streamkit.logs import configure_logging
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    """Put pytest's own logging back."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+def test_an_error_is_logged_without_the_local_variables(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("sample")
+
+    def connect() -> None:
+        password = "hunter2"
+        raise ConnectionError(f"refused after {len(password)} tries")
+
+    try:
+        connect()
+    except ConnectionError:
+        structlog.get_logger("voz").exception("no database", attempt=1)
+    line = capsys.readouterr().out
+    entry = json.loads(line)
+    assert (entry["event"], entry["service"], entry["level"], entry["attempt"]) == ("no database", "sample", "error", 1)
+    assert entry["exception"][0]["exc_type"] == "ConnectionError"
+    assert "hunter2" not in line
+
+
+def test_the_standard_library_logs_through_the_same_renderer(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("sample", "WARNING")
+    logging.getLogger("somebody.else").info("too quiet to be heard")
+    logging.getLogger("somebody.else").warning("disk %s", "full")
+    entry = json.loads(capsys.readouterr().out)
+    assert (entry["event"], entry["logger"]) == ("disk full", "somebody.else")
