@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from urllib.parse import urlsplit
@@ -67,12 +68,16 @@ class Connection(asyncio.Protocol):
             self.send()
 
 
+def _same(connection: Connection) -> Connection:
+    return connection
+
+
 async def _run(url: str, requests: list[bytes], connections: int, seconds: float) -> Load:
     where = urlsplit(url)
     loop = asyncio.get_running_loop()
     made = [Connection(requests, number, connections) for number in range(connections)]
     for connection in made:
-        await loop.create_connection(lambda c=connection: c, where.hostname, where.port)  # type: ignore[misc]
+        await loop.create_connection(partial(_same, connection), str(where.hostname), int(where.port or 80))
     began, before = time.perf_counter(), sum(len(c.latencies) for c in made)
     await asyncio.sleep(seconds)
     elapsed, after = time.perf_counter() - began, sum(len(c.latencies) for c in made)

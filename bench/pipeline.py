@@ -30,7 +30,8 @@ from common import ROOT, events, in_turns, process, ratio, report, say, wait_for
 from voz_devstack.clients import MetricsClient, http_client
 from voz_devstack.ports import allocate_ports
 from voz_devstack.stack import Stack
-from voz_devstack.state import StackInfo, StateFolder
+from voz_devstack.stackfile import StackInfo
+from voz_devstack.state import StateFolder
 
 COUNT, PLAIN_COUNT, ROUNDS, FRESHNESS_SECONDS = 3000, 400, 3, 40.0
 BASE_MODEL = ROOT.parent / "shared" / "models" / "e5-small-pruned"

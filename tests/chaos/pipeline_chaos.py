@@ -32,7 +32,8 @@ from voz.v1.enriched_event_pb2 import EnrichedEvent
 from voz_contracts.topics import CASES, ENRICHED
 from voz_devstack.clients import BusyError, IngestClient, MetricsClient, http_client
 from voz_devstack.stack import Stack
-from voz_devstack.state import StackInfo, StateFolder
+from voz_devstack.stackfile import StackInfo
+from voz_devstack.state import StateFolder
 
 VICTIMS = ("enrich", "router-consume", "metrics-consume", "ingest", "router-serve", "kafka", "postgres")
 TEXTS = (

@@ -33,7 +33,7 @@ _MODULES = (case_pb2, customer_event_pb2, dead_letter_pb2, enriched_event_pb2)  
 
 @pytest.mark.parametrize(("stem", "path"), GOLDEN, ids=[f"{stem}/{path.stem}" for stem, path in GOLDEN])
 def test_a_golden_record_decodes_to_its_json(stem: str, path: Path) -> None:
-    message = symbol_database.Default().GetSymbol(SPECS[stem]["value"])  # type: ignore[attr-defined]
+    message = symbol_database.Default().GetSymbol(SPECS[stem]["value"])
     decoded = message.FromString(path.with_suffix(".binpb").read_bytes())
     assert decoded == json_format.Parse(path.read_text(encoding="utf-8"), message())
     assert decoded.SerializeToString(deterministic=True) == path.with_suffix(".binpb").read_bytes()

@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from voz_router.config import ConsumeSettings, ServeSettings
 from voz_router.wiring import openapi_document
 from voz_streamkit.settings import describe
 
-pytestmark = pytest.mark.contract
 SERVICE = Path(__file__).parents[2] / "services/router"
 
 

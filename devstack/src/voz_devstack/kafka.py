@@ -156,7 +156,7 @@ class KafkaCluster:
             java_command(
                 self.jars,
                 "kafka.tools.StorageTool",
-                *("format", "--cluster-id", self._cluster_id(), "--config", str(self._configuration(node))),
+                *("format", f"--cluster-id={self._cluster_id()}", "--config", str(self._configuration(node))),
                 "--ignore-formatted",
                 heap_megabytes=128,
             ),

@@ -91,7 +91,7 @@ Route = Callable[..., Awaitable[Plan]]
 async def engine(database: str) -> AsyncIterator[AsyncEngine]:
     """The router's schema in a fresh database."""
     await asyncio.to_thread(migrate, database, "voz_router")
-    made = create_engine(DatabaseSettings(postgres_dsn=database))  # type: ignore[arg-type]
+    made = create_engine(DatabaseSettings(postgres_dsn=database))
     yield made
     await made.dispose()
 
@@ -109,7 +109,7 @@ async def route(engine: AsyncEngine) -> Route:
     return run
 
 
-DATABASE_ONLY = DatabaseSettings(postgres_dsn="postgresql://nobody@nowhere/")  # type: ignore[arg-type]
+DATABASE_ONLY = DatabaseSettings(postgres_dsn="postgresql://nobody@nowhere/")
 
 
 def free_port() -> int:
@@ -168,7 +168,7 @@ class People:
 async def serving_people(dsn: str, files: Files, **given: Any) -> AsyncIterator[People]:
     """`voz-router serve` until the block ends. Kafka is away unless it is named."""
     settings = ServeSettings(
-        postgres_dsn=dsn,  # type: ignore[arg-type]
+        postgres_dsn=dsn,
         keys_file=files.keys,
         policy_file=files.policy,
         port=free_port(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -22,10 +22,9 @@ from voz_streamkit.database import migrate
 from voz_streamkit.errors import TransientError
 
 Make = Callable[..., EnrichedEvent]
-Route = Callable[..., Awaitable[Any]]
+Route = Callable[..., Coroutine[Any, Any, Any]]
 OnlyCase = Callable[[], Awaitable[str]]
 RETENTION = Retention(decisions_days=90, cases_days=400, applied_ids_days=37)
-pytestmark = pytest.mark.integration
 
 
 async def test_migrations_can_be_run_again_and_at_once(database: str, engine: AsyncEngine) -> None:

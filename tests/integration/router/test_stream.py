@@ -35,7 +35,6 @@ from voz_streamkit.settings import DatabaseSettings
 from voz_streamkit.topics import ensure_topics
 
 Make = Callable[..., EnrichedEvent]
-pytestmark = pytest.mark.integration
 
 
 @dataclass
@@ -113,7 +112,7 @@ async def stream(
     settings = ConsumeSettings(
         kafka_bootstrap=kafka.bootstrap,
         topic_prefix=topic_prefix,
-        postgres_dsn=database,  # type: ignore[arg-type]
+        postgres_dsn=database,
         policy_file=files.policy,
         ops_port=ops_port,
         reload_seconds=0.05,
@@ -279,13 +278,13 @@ async def test_postgres_goes_and_comes_back(
         settings = ConsumeSettings(
             kafka_bootstrap=kafka.bootstrap,
             topic_prefix=topic_prefix,
-            postgres_dsn=server.create_database("voz_test"),  # type: ignore[arg-type]
+            postgres_dsn=server.create_database("voz_test"),
             policy_file=files.policy,
             ops_port=ops_port,
         )
         await ensure_topics(settings, [ENRICHED, DEAD_LETTER, CASES])
         dsn = settings.postgres_dsn.get_secret_value()
-        stream = Stream(settings, create_engine(DatabaseSettings(postgres_dsn=dsn)))  # type: ignore[arg-type]
+        stream = Stream(settings, create_engine(DatabaseSettings(postgres_dsn=dsn)))
         async with people(dsn, files) as team, consuming(settings):
             await stream.send(make("c-1"))
             await stream.until("select count(*) from router.decision", 1)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voz.v1.case_pb2 import CaseEvent, SupportCase
+from voz.v1.customer_event_pb2 import SurveyMetric
 from voz.v1.enriched_event_pb2 import EnrichedEvent
 from voz_contracts.cloudevents import header
 from voz_router.adapters.inbound.records import MAX_REACH, decode
@@ -52,7 +53,7 @@ def test_the_golden_example_becomes_an_event(message: EnrichedEvent) -> None:
 
 def test_a_survey_speaks_by_its_comment(message: EnrichedEvent) -> None:
     message.event.text = ""
-    message.event.survey.metric = 1
+    message.event.survey.metric = SurveyMetric.SURVEY_METRIC_NPS
     message.event.survey.score = 3
     message.event.survey.scale.max = 10
     message.event.survey.comment = "Nunca contestan"

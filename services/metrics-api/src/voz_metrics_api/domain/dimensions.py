@@ -66,6 +66,6 @@ class Dimensions:
 _values: Final = attrgetter(*(field.name for field in fields(Dimensions)))
 
 
-def label(value: str) -> str:
+def label(value: str, at_most: int = MAX_VALUE_CHARACTERS) -> str:
     """A freely chosen value as a dimension: without control characters, trimmed, cut to its length."""
-    return value.translate(_NO_CONTROLS).strip()[:MAX_VALUE_CHARACTERS]
+    return value.translate(_NO_CONTROLS).strip()[:at_most]

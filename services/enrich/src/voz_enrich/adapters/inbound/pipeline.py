@@ -39,9 +39,10 @@ async def ahead(
     finally:
         filling.cancel()
         await asyncio.wait({filling})
-        while not queue.empty():
-            if item := queue.get_nowait():
-                item[1].cancel()
+        rest = [item[1] for item in _emptied(queue) if item is not None]
+        for result in rest:
+            result.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
 
 
 async def micro_batches(items: AsyncIterator[T], size: int, within_seconds: float) -> AsyncGenerator[list[T], None]:
@@ -82,3 +83,7 @@ async def _following(items: AsyncIterator[T]) -> T:
         return await anext(items)
     except StopAsyncIteration:
         raise EndOfItems from None
+
+
+def _emptied(queue: asyncio.Queue[T]) -> list[T]:
+    return [queue.get_nowait() for _ in range(queue.qsize())]

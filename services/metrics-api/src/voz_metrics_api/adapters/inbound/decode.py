@@ -39,6 +39,8 @@ M = TypeVar("M", bound=Message)
 Facts = EventFacts | CaseFacts
 UNDECODABLE, INVALID = "undecodable", "invalid"
 MAX_KEY_CHARACTERS = 200
+# What ingest admits at most.
+MAX_ID_CHARACTERS, MAX_NAME_CHARACTERS = 255, 500
 
 
 def decoder(enriched_topic: str, cases_topic: str) -> Callable[[Record], Incoming[Facts]]:
@@ -161,9 +163,9 @@ def _attribute_dimensions(attributes: Mapping[str, str]) -> _AttributeDimensions
 def _customer(customer: Customer) -> CustomerFacts:
     return CustomerFacts(
         key=_key(customer.key, "customer.key"),
-        id=label(customer.id),
-        handle=label(customer.handle),
-        name=label(customer.display_name),
+        id=label(customer.id, MAX_ID_CHARACTERS),
+        handle=label(customer.handle, MAX_ID_CHARACTERS),
+        name=label(customer.display_name, MAX_NAME_CHARACTERS),
         reach=customer.reach,
     )
 

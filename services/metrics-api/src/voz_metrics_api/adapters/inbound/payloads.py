@@ -11,6 +11,7 @@ from voz_metrics_api.domain.surveys import DEFAULT_SCALES, Metric, SurveyAnswer
 from voz_streamkit.errors import InvalidRecordError
 
 MAX_PROFILE_ATTRIBUTES = 50
+MAX_ATTRIBUTE_CHARACTERS = 500
 
 
 def clean(text: str) -> str:
@@ -84,7 +85,7 @@ def known(event: CustomerEvent) -> dict[str, str]:
     found = {"segment": label(event.attributes.get("segment", "")), "plan": label(event.subscription.plan)}
     attributes = event.profile.attributes
     for name in sorted(attributes)[:MAX_PROFILE_ATTRIBUTES]:
-        found[label(name)] = label(attributes[name])
+        found[label(name)] = label(attributes[name], MAX_ATTRIBUTE_CHARACTERS)
     return {name: value for name, value in found.items() if name and value}
 
 
