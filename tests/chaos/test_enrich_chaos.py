@@ -17,9 +17,9 @@ pytestmark = pytest.mark.chaos
 @pytest.mark.parametrize(
     "plan",
     [
-        pytest.param(Plan(kills=3, rebalances=2, seed=3), id="dynamic"),
+        # Faust as it is, so that the guard has something to heal; and as production runs it.
+        pytest.param(Plan(kills=3, rebalances=2, seed=3, repair=False), id="dynamic-unrepaired"),
         pytest.param(Plan(kills=2, rebalances=2, seed=4, static=True), id="static"),
-        pytest.param(Plan(kills=2, rebalances=2, seed=5, repair=False), id="faust unrepaired"),
     ],
 )
 async def test_killed_joined_and_left_with_events_flowing(

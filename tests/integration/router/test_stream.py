@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from sqlalchemy import text
@@ -78,6 +79,13 @@ class Stream:
                     found = await self.scalar(statement)
         except TimeoutError:
             pytest.fail(f"{statement}: {found}, wanted {wanted}")
+
+    async def until_refused(self, seconds: float = 30) -> None:
+        """Return when the consumer has refused a policy file."""
+        async with asyncio.timeout(seconds), httpx.AsyncClient() as client:
+            url = f"http://127.0.0.1:{self.settings.ops_port}/metrics"
+            while 'outcome="refused"' not in (await client.get(url)).text:
+                await asyncio.sleep(0.05)
 
     async def read(self, topic: str) -> list[Any]:
         """All records of a topic as it stands, each partition in its order."""
@@ -207,8 +215,7 @@ async def test_a_new_policy_takes_force_and_a_broken_one_does_not(stream: Stream
         await stream.send(make("c-1"))
         await stream.until("select count(*) from router.decision", 1)
         files.policy.write_text(good.replace("queue: care, reason: A complaint", "queue: nowhere, reason: x"))
-        # The file is looked at twenty times a second; what comes later is decided by the policy in force all the same.
-        await asyncio.sleep(0.3)
+        await stream.until_refused()
         await stream.send(make("c-2"))
         await stream.until("select count(*) from router.decision where queue = 'care'", 2)
         better = good.replace("version: test", "version: better").replace(

@@ -102,3 +102,17 @@ class Counting:
         if source.offset > covers:
             count, covers = count + 1, source.offset
         return Answer(source, Output(b"%d" % source.offset, ()), b"%d %d" % (count, covers))
+
+
+class FakeProgress:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.held: set[int] = set()
+        self.seen: list[tuple[int, int, int]] = []
+
+    def holds(self, partitions: Collection[int]) -> None:
+        self.held = set(partitions)
+
+    def moved(self, partition: int, position: int, end: int) -> None:
+        self.seen.append((partition, position, end))

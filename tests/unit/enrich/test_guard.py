@@ -19,7 +19,7 @@ from voz_enrich.ports import Page
 from voz_streamkit.metrics import Metrics
 from voz_streamkit.records import Record
 
-from .fakes import Counting, CrashError, FakeJournal, FakeSource, record
+from .fakes import Counting, CrashError, FakeJournal, FakeProgress, FakeSource, record
 
 SIZE = 12
 LIMITS = GuardLimits(stale_after_seconds=60, idle_seconds=0.2)
@@ -27,7 +27,7 @@ LIMITS = GuardLimits(stale_after_seconds=60, idle_seconds=0.2)
 
 def make_guard(source: FakeSource, journal: FakeJournal, limits: GuardLimits = LIMITS) -> SequenceGuard:
     metrics = EnrichMetrics(Metrics("enrich", CollectorRegistry()))
-    return SequenceGuard(source, journal, Counting(), metrics, limits)
+    return SequenceGuard(source, journal, Counting(), metrics, limits, FakeProgress())
 
 
 def make_source(bad: AbstractSet[int] = frozenset(), holes: AbstractSet[int] = frozenset()) -> FakeSource:
@@ -101,11 +101,12 @@ async def test_what_is_never_delivered_is_read_from_the_log() -> None:
     source, journal = make_source({4}), FakeJournal()
     guard = make_guard(source, journal)
     await guard.assigned([0, 1])
-    watching = asyncio.create_task(guard.watch())
+    watching = [asyncio.create_task(guard.report()), asyncio.create_task(guard.watch())]
     async with asyncio.timeout(20):
         while journal.positions.get(0, 0) < SIZE or journal.positions.get(1, 0) < SIZE:
             await asyncio.sleep(0.05)
-    watching.cancel()
+    for task in watching:
+        task.cancel()
     check_whole(source, journal)
 
 
@@ -178,3 +179,30 @@ async def test_a_source_shorter_than_the_position_stops_the_worker() -> None:
     await guard.assigned([0])
     with pytest.raises(SourceCutError, match="ends at 12, before the position 13"):
         await deliver(guard, [source.logs[0][0]])
+
+
+async def test_a_source_that_becomes_shorter_stops_the_worker() -> None:
+    source, journal = make_source(), FakeJournal()
+    guard = make_guard(source, journal)
+    await guard.assigned([0])
+    await deliver(guard, [source.logs[0][-1]])
+    source.logs[0] = source.logs[0][:5]
+    with pytest.raises(SourceCutError, match="ends at 5, before the position 12"):
+        async with asyncio.timeout(20):
+            await guard.report()
+
+
+async def test_progress_is_told_without_waiting_for_the_running_batch() -> None:
+    source, journal = make_source(), FakeJournal()
+    guard = make_guard(source, journal)
+    await guard.assigned([0])
+    await deliver(guard, [source.logs[0][2]])
+    progress = guard._progress
+    assert isinstance(progress, FakeProgress)
+    async with guard._lock, asyncio.timeout(20):
+        reporting = asyncio.create_task(guard.report())
+        while not progress.seen:
+            await asyncio.sleep(0.01)
+        reporting.cancel()
+    assert progress.seen[0] == (0, 3, SIZE)
+    assert progress.held == {0}

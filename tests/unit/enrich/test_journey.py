@@ -166,5 +166,5 @@ def test_an_encoded_state_comes_back_and_compares_by_what_it_covers(one: Journey
 
 @pytest.mark.parametrize("value", [b"", b"x" * 12, b"\xf0" + bytes(12), b"\x0f" + bytes(12)])
 def test_what_is_no_state_is_refused(value: bytes) -> None:
-    with pytest.raises(ValueError, match="not a journey state|not a valid Standing"):
+    with pytest.raises(ValueError, match=r"not a journey state|not a valid Standing"):
         decode(value)

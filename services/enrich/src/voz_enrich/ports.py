@@ -178,3 +178,15 @@ class Journal(Protocol):
     def keep(self, partitions: set[int]) -> None:
         """Forget what is remembered of all other partitions."""
         ...
+
+
+class Progress(Protocol):
+    """Who wants to know how far the worker is."""
+
+    def holds(self, partitions: Collection[int]) -> None:
+        """These source partitions are ours now, and no others."""
+        ...
+
+    def moved(self, partition: int, position: int, end: int) -> None:
+        """Everything below `position` is answered; the log ends at `end`."""
+        ...

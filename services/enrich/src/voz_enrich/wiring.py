@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from typing import Any
@@ -76,10 +76,6 @@ async def run_worker(settings: EnrichSettings, model: SignalModel, stop: asyncio
         )
         answering = Threaded(enrich, stack.enter_context(ThreadPoolExecutor(settings.batches_ahead, "prepare")))
 
-        def progress(partition: int, position: int, end: int) -> None:
-            health.progress.observe(time.monotonic(), f"{names.source}/{partition}", position, end)
-            shared.lag_records.labels(GROUP, names.source, str(partition)).set(max(0, end - position))
-
         guard = SequenceGuard(
             KafkaSource(reader, lookups, names.source, settings.batch_events),
             journal,
@@ -91,7 +87,7 @@ async def run_worker(settings: EnrichSettings, model: SignalModel, stop: asyncio
                 idle_seconds=settings.idle_seconds,
                 depth=settings.batches_ahead,
             ),
-            progress,
+            Reported(health, shared, names.source),
         )
         health.add_readiness("kafka", lambda: _answers(lookups, names.source))
         app = build_app(
@@ -116,7 +112,7 @@ async def run_worker(settings: EnrichSettings, model: SignalModel, stop: asyncio
         )
         operations = operations_app(health, shared)
         serving = _watched(serve(operations, host=settings.host, port=settings.port, stop=stop, health=health))
-        for work in (app.start(), app.wait_until_stopped(), guard.watch(), guard.beat()):
+        for work in (app.start(), app.wait_until_stopped(), guard.report(), guard.watch(), guard.beat()):
             stack.push_async_callback(_cancelled, _watched(work))
         await stop.wait()
         _log.info("stopping")
@@ -137,6 +133,30 @@ class Threaded:
     def answer(self, prepared: Prepared, state: bytes | None) -> Answer:
         """The answer to one event, given its customer's state before it."""
         return self._enrich.answer(prepared, state)
+
+
+class Reported:
+    """Progress for health and metrics. Implements the port `Progress`."""
+
+    def __init__(self, health: Health, metrics: Metrics, topic: str) -> None:
+        self._health, self._metrics, self._topic = health, metrics, topic
+        self._held: set[int] = set()
+
+    def holds(self, partitions: Collection[int]) -> None:
+        """Another worker's partition is no concern of ours any more: not its lag, nor that it stands still."""
+        for gone in self._held - set(partitions):
+            self._metrics.lag_records.remove(GROUP, self._topic, str(gone))
+        self._held &= set(partitions)
+        self._health.progress.forget({self._name(partition) for partition in partitions})
+
+    def moved(self, partition: int, position: int, end: int) -> None:
+        """Everything below `position` is answered; the log ends at `end`."""
+        self._held.add(partition)
+        self._health.progress.observe(time.monotonic(), self._name(partition), position, end)
+        self._metrics.lag_records.labels(GROUP, self._topic, str(partition)).set(max(0, end - position))
+
+    def _name(self, partition: int) -> str:
+        return f"{self._topic}/{partition}"
 
 
 def end_process(error: BaseException) -> None:

@@ -48,12 +48,6 @@ class Settings(ServiceSettings):
     delivery_timeout_seconds: float = Field(
         5.0, gt=0, le=120, description="How long Kafka may take to acknowledge; above it: 503."
     )
-    linger_milliseconds: int = Field(
-        2,
-        ge=0,
-        le=1000,
-        description="How long an event waits for company on its way to Kafka: more for throughput, less for latency.",
-    )
     rate_events_per_second: float = Field(
         100_000.0, gt=0, description="Events a tenant may send to one process in the long run; above it: 429."
     )

@@ -71,7 +71,7 @@ def _parts(settings: Settings) -> tuple[FastAPI, KafkaEventLog, Health, Metrics]
         # A lone record doesn't wait for company: whatever comes while one is on its way makes the next batch. A broker
         # that is silent for as long as a request may take is asked again, or its successor.
         lambda: create_producer(
-            settings, linger_ms=settings.linger_milliseconds, request_timeout_ms=max(1000, int(settings.delivery_timeout_seconds * 1000))
+            settings, linger_ms=0, request_timeout_ms=max(1000, int(settings.delivery_timeout_seconds * 1000))
         ),
         settings.topic(EVENTS),
         budget,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -20,7 +20,7 @@ import structlog
 from voz_enrich.adapters.inbound.pipeline import ahead
 from voz_enrich.adapters.inbound.sequence import Missing, arrange
 from voz_enrich.metrics import EnrichMetrics
-from voz_enrich.ports import Answering, Journal, Output, Page, Prepared, SourceLog
+from voz_enrich.ports import Answering, Journal, Output, Page, Prepared, Progress, SourceLog
 from voz_streamkit.errors import InvalidRecordError
 from voz_streamkit.records import Record
 
@@ -71,13 +71,14 @@ class SequenceGuard:
         answering: Answering,
         metrics: EnrichMetrics,
         limits: GuardLimits,
-        on_progress: Callable[[int, int, int], None] = lambda partition, position, end: None,
+        progress: Progress,
     ) -> None:
         self._source, self._journal, self._answering = source, journal, answering
-        self._metrics, self._limits, self._on_progress = metrics, limits, on_progress
+        self._metrics, self._limits, self._progress = metrics, limits, progress
         self._lock = asyncio.Lock()
         self._assigned: frozenset[int] = frozenset()
         self._open: dict[int, Partition] = {}
+        self._ends: Mapping[int, int] = {}
         self._beat = time.monotonic()
 
     async def assigned(self, partitions: Iterable[int]) -> None:
@@ -87,6 +88,7 @@ class SequenceGuard:
             self._assigned = frozenset(partitions)
             self._journal.keep(set(self._assigned))
             self._metrics.partitions.set(len(self._assigned))
+            self._progress.holds(self._assigned)
 
     async def revoked(self) -> None:
         """No partition is ours any more. Returns when the running batch has ended: only then may others take over."""
@@ -128,12 +130,24 @@ class SequenceGuard:
                 else:
                     await self._process([item for item in step.events if item.partition not in lost])
 
+    async def report(self) -> None:
+        """Look where the source ends and say how far behind we are, for ever. Waits for no batch, so that one that
+        hangs is noticed. Raises SourceCutError when the source becomes shorter than what was answered."""
+        while True:
+            await asyncio.sleep(self._limits.idle_seconds / 4)
+            before = {number: part.expected for number, part in self._open.items()}
+            self._ends = await self._source.ends(self._assigned)
+            for number, expected in before.items():
+                if (end := self._ends.get(number)) is not None:
+                    _check_whole(number, expected, end)
+                    if part := self._open.get(number):
+                        self._progress.moved(number, part.expected, end)
+
     async def watch(self) -> None:
         """Open what is assigned, and read what is due and never delivered, for ever."""
         while True:
             await asyncio.sleep(self._limits.idle_seconds / 4)
-            ends = await self._source.ends(self._assigned)
-            for number, end in sorted(ends.items()):
+            for number, end in sorted(self._ends.items()):
                 async with self._lock:
                     if number in self._assigned:
                         await self._look_at(await self._opened(number), end)
@@ -160,11 +174,7 @@ class SequenceGuard:
         if begin > restored.position:
             self._metrics.expired.inc(begin - restored.position)
             _log.error("events expired before they were read", partition=number, first=restored.position, until=begin)
-        if restored.position > end:
-            raise SourceCutError(
-                f"partition {number} of the source ends at {end}, before the position {restored.position}: it was cut "
-                "or made anew. See the runbook in services/enrich/README.md"
-            )
+        _check_whole(number, restored.position, end)
         expected = max(begin, restored.position)
         part = self._open[number] = Partition(number, expected, restored.sent, restored.states)
         seconds = time.monotonic() - began
@@ -182,7 +192,6 @@ class SequenceGuard:
         return part
 
     async def _look_at(self, part: Partition, end: int) -> None:
-        self._on_progress(part.number, part.expected, end)
         now = time.monotonic()
         if part.idle_at != part.expected or end <= part.expected:
             part.idle_at, part.idle_since = part.expected, now
@@ -244,3 +253,11 @@ class SequenceGuard:
             part.refused_already = await self._journal.refused_already(part.number)
             part.asked_refused = True
         return part.refused_already
+
+
+def _check_whole(number: int, expected: int, end: int) -> None:
+    if end < expected:
+        raise SourceCutError(
+            f"partition {number} of the source ends at {end}, before the position {expected}: it was cut or made anew. "
+            "What to do: services/enrich/README.md"
+        )
