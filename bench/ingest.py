@@ -44,7 +44,7 @@ def measure(folder: Path, bootstrap: str) -> None:
     voz = common | {
         "VOZ_INGEST_PORT": str(ports["voz"]),
         "VOZ_KEYS_FILE": str(keys),
-        "VOZ_INGEST_TENANT_EVENTS_PER_SECOND": "1000000",
+        "VOZ_INGEST_RATE_EVENTS_PER_SECOND": "1000000",
     }
     uvicorn = ["-m", "uvicorn", "ingest:create_app", "--factory", "--app-dir", str(ROOT / "bench" / "plain")]
     uvicorn += ["--port", str(ports["plain"]), "--log-level", "warning", "--no-access-log"]

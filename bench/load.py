@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import cast
 from urllib.parse import urlsplit
 
 import uvloop
@@ -42,8 +43,7 @@ class Connection(asyncio.Protocol):
         self.running = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's isn't a subclass
         self.send()
 
     def send(self) -> None:
