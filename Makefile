@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down status clean test test-unit test-contract test-integration test-e2e test-chaos \
-        check lint types layers proto proto-check format bench bench-% chaos replay model model-eval openapi topics
+        check lint types layers proto proto-check format bench bench-% chaos replay model model-eval openapi
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && \
   $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && { command -v $$p; break; }; done)
@@ -80,6 +80,9 @@ openapi: $(INSTALLED) ## write the services' OpenAPI documents anew
 	@for s in ingest router metrics-api; do $(BIN)/voz-$$s openapi > services/$$s/openapi.json; done
 
 chaos: setup ## the long kill and rebalance runs
+	@echo "[chaos] every process of the pipeline, three times each, at random moments"
+	@$(BIN)/python -m tests.chaos.pipeline_chaos --rounds 3
+	@echo "[chaos] enrich workers: 40 kills, 12 joins and leaves"
 	@$(BIN)/python -m tests.chaos.enrich_chaos --kills 40 --rebalances 12
 
 bench: bench-ingest bench-enrich bench-pipeline ## all benchmarks

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -60,24 +60,30 @@ def migrate_schema(settings: MetricsApiSettings) -> None:
     migrate(settings.postgres_dsn.get_secret_value(), "voz_metrics_api")
 
 
-async def _migrate_in_time(settings: MetricsApiSettings, stop: asyncio.Event) -> None:
-    """Migrate, waiting for PostgreSQL if need be."""
+async def _in_time(step: Callable[[], Awaitable[object]], stop: asyncio.Event) -> None:
+    """Do what must come first, waiting for PostgreSQL if need be."""
 
     def say(attempt: int, error: BaseException) -> None:
-        _log.warning("postgres is not reachable, waiting", attempt=attempt, error=str(error)[:500])
+        _log.warning("postgres can't do it yet, waiting", attempt=attempt, error=str(error)[:500])
 
-    await persist(lambda: asyncio.to_thread(migrate_schema, settings), Backoff(0.5, 5.0), stop, say)
+    await persist(step, Backoff(0.5, 5.0), stop, say)
 
 
 async def consume(settings: ConsumeSettings, stop: asyncio.Event) -> None:
     """Count until `stop`: voz.enriched and voz.cases into the rollups, profiles and timelines."""
     configure_tracing(SERVICE, settings.otlp_endpoint)
-    await _migrate_in_time(settings, stop)
+    await _in_time(lambda: asyncio.to_thread(migrate_schema, settings), stop)
     metrics, health = Metrics(SERVICE), Health()
     engine = create_engine(settings, application_name="metrics-api-consume")
     health.add_readiness("postgres", Reader(engine, timeout_seconds=2).check)
     producer = create_producer(settings)
+
+    async def keep_house() -> None:
+        await housekeeping(engine, settings, datetime.now(UTC))
+
     try:
+        # Before anything is counted: a row on its way into a default partition is refused when its own appears.
+        await _in_time(keep_house, stop)
         await start(producer, stop)
         topics = settings.topic(ENRICHED), settings.topic(CASES)
         dead_letters = DeadLetters(producer, settings.topic(DEAD_LETTER), SERVICE, DeadLetterLimit(), metrics)
@@ -99,9 +105,7 @@ async def consume(settings: ConsumeSettings, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(loop.run(stop))
             tasks.create_task(serve_http(app, host=settings.host, port=settings.ops_port, stop=stop, health=health))
-            tasks.create_task(
-                run_periodically(stop, HOUSEKEEPING_SECONDS, lambda: housekeeping(engine, settings, datetime.now(UTC)))
-            )
+            tasks.create_task(run_periodically(stop, HOUSEKEEPING_SECONDS, keep_house))
     finally:
         await producer.stop()
         await engine.dispose()
@@ -143,7 +147,7 @@ async def serve(settings: ServeSettings, stop: asyncio.Event) -> None:
     health = Health()
     api = build_api(settings, Metrics(SERVICE), health, stop)
     try:
-        await _migrate_in_time(settings, stop)
+        await _in_time(lambda: asyncio.to_thread(migrate_schema, settings), stop)
         async with asyncio.TaskGroup() as tasks:
             for job in api.jobs:
                 tasks.create_task(job(stop))
