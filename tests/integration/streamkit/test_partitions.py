@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from voz_streamkit.database import asyncpg_url
+from voz_streamkit.errors import is_data_error, is_transient
 from voz_streamkit.partitions import PartitionPolicy, maintain_partitions
 
 pytestmark = pytest.mark.integration
@@ -110,6 +112,24 @@ async def test_two_maintainers_and_a_writer_at_once(engine: AsyncEngine) -> None
     await writing
     assert sorted(first.created + second.created) == ["touch_20260315", "touch_20260316", "touch_20260317"]
     assert [at for _, at in await where(engine)] == hours
+
+
+async def test_a_row_that_a_new_partition_overtook_is_tried_again_and_a_bad_one_is_not(engine: AsyncEngine) -> None:
+    """PostgreSQL gives both the same SQLSTATE. The first goes to the default partition by hand, as it does
+    when a partition is attached between its routing and its lock."""
+    await maintain_partitions(engine, "sample", [DAILY], NOW)
+    overtaken = "insert into sample.touch_default (tenant, id, at) overriding system value values ('t', 1, :at)"
+    async with engine.begin() as connection:
+        await connection.execute(text("alter table sample.touch add constraint short check (length(note) < 3)"))
+    for statement, transient in (
+        (overtaken, True),
+        ("insert into sample.touch (tenant, at, note) values ('t', :at, 'far too long')", False),
+    ):
+        with pytest.raises(DBAPIError) as refused:
+            async with engine.begin() as connection:
+                await connection.execute(text(statement), {"at": NOW})
+        assert is_transient(refused.value) is transient
+        assert is_data_error(refused.value) is not transient
 
 
 async def test_a_table_without_partitions_is_named(engine: AsyncEngine) -> None:

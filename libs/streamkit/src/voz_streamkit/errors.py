@@ -10,6 +10,7 @@ import errno
 import socket
 from collections.abc import Iterator
 
+import asyncpg
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -30,6 +31,9 @@ DATA_SQLSTATES = (
     "23502",  # a null where none may be
     "23514",  # a check refuses the row; unique and foreign keys are left out: they can fail by a race, too
 )
+# With a constraint's name it is a check that refuses the row. Without one it is a partition's bounds: a partition was
+# attached while the row was on its way to the default one, and next time it finds the new one.
+_CHECK_VIOLATION = "23514"
 _NETWORK_AWAY = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN})
 
 
@@ -64,6 +68,8 @@ def is_transient(error: BaseException) -> bool:
 
 def is_data_error(error: DBAPIError) -> bool:
     """Whether PostgreSQL refused the data themselves: what makes one event's data impossible to store."""
+    if any(_is_partition_attached(each) for each in _chain(error)):
+        return False
     return any(sqlstate.startswith(DATA_SQLSTATES) for sqlstate in _sqlstates(error))
 
 
@@ -77,9 +83,13 @@ def _is_transient(error: BaseException) -> bool:
         return invalidated or any(sqlstate.startswith(TRANSIENT_SQLSTATES) for sqlstate in _sqlstates(error))
     sqlstate = getattr(error, "sqlstate", None)
     if isinstance(sqlstate, str):
-        return sqlstate.startswith(TRANSIENT_SQLSTATES)
+        return sqlstate.startswith(TRANSIENT_SQLSTATES) or _is_partition_attached(error)
     # A host name that doesn't resolve for the moment, a network that is away.
     return isinstance(error, socket.gaierror) or (isinstance(error, OSError) and error.errno in _NETWORK_AWAY)
+
+
+def _is_partition_attached(error: BaseException) -> bool:
+    return isinstance(error, asyncpg.PostgresError) and error.sqlstate == _CHECK_VIOLATION and not error.constraint_name
 
 
 def _sqlstates(error: BaseException) -> Iterator[str]:
