@@ -19,16 +19,13 @@ _LAG = "voz_consumer_lag_records"
 def status_table(
     info: StackInfo | None, programs: Sequence[ProgramStatus], lag: Mapping[str, int], now: datetime
 ) -> Table:
-    """A row for each program. `lag` is in records by program."""
+    """A row for each program; `running ×3` runs for the third time. `lag` is in records by program."""
     urls = {process.name: process.metrics_url for process in info.processes} if info else {}
-    table = Table(show_edge=False)
-    table.add_column("name", no_wrap=True)
-    table.add_column("pid", justify="right")
-    for column in ("state", "for", "url"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("lag", justify="right")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))  # narrow: six columns have to fit into 80
+    for column in ("name", "pid", "state", "for", "url", "lag"):
+        table.add_column(column, no_wrap=True, justify="right" if column in ("pid", "lag") else "left")
     for program in programs:
-        restarts = f" (started {program.starts} times)" if program.starts > 1 else ""
+        restarts = f" ×{program.starts}" if program.starts > 1 else ""
         url = urls.get(program.name)
         table.add_row(
             program.name,
