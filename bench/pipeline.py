@@ -27,7 +27,7 @@ import psutil
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from common import ROOT, events, in_turns, process, ratio, report, say, wait_for
 
-from voz_devstack.clients import MetricsClient, http_client
+from voz_devstack.clients import BusyError, MetricsClient, http_client
 from voz_devstack.ports import allocate_ports
 from voz_devstack.stack import Stack
 from voz_devstack.stackfile import StackInfo
@@ -95,7 +95,7 @@ async def throughput(info: StackInfo, run: str, count: int = COUNT) -> float:
         metrics = MetricsClient(http, info.metrics_api_url)
         for first in range(0, count, 500):
             await post(http, info, made[first : first + 500])
-        while await metrics.volume(run, start, datetime.now(UTC) + timedelta(minutes=2)) < count:
+        while await volume(metrics, run, start) < count:
             await asyncio.sleep(0.05)
     return count / (time.perf_counter() - began)
 
@@ -112,8 +112,8 @@ async def freshness(info: StackInfo, rate: float) -> list[float]:
 
         async def look() -> None:
             while not seen or seen[-1][1] < count:
-                volume = await metrics.volume(run, start, datetime.now(UTC) + timedelta(minutes=2))
-                seen.append((time.perf_counter(), volume))
+                seen_now = await volume(metrics, run, start)
+                seen.append((time.perf_counter(), seen_now))
                 await asyncio.sleep(0.05)
 
         looking = asyncio.create_task(look())
@@ -126,6 +126,16 @@ async def freshness(info: StackInfo, rate: float) -> list[float]:
         await looking
     volumes = [volume for _, volume in seen]
     return sorted(seen[bisect.bisect_left(volumes, k + 1)][0] - at for k, at in enumerate(accepted))
+
+
+async def volume(metrics: MetricsClient, run: str, start: datetime) -> int:
+    """Events of the run that are counted; a refusal for the moment is said, and asked again."""
+    while True:
+        try:
+            return await metrics.volume(run, start, datetime.now(UTC) + timedelta(minutes=2))
+        except BusyError as busy:
+            say(str(busy))
+            await asyncio.sleep(0.2)
 
 
 async def post(http: httpx.AsyncClient, info: StackInfo, some: list[bytes]) -> None:
