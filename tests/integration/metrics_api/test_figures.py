@@ -7,9 +7,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, event, text
 
 from voz_metrics_api import wiring
+from voz_metrics_api.adapters.outbound.figures import PostgresFigureStore
+from voz_metrics_api.adapters.outbound.reading import Reader
+from voz_metrics_api.domain.windows import Window
+from voz_metrics_api.ports import Selection
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
@@ -212,3 +216,28 @@ async def test_figures_live_on_in_coarser_rollups(
             refused = await client.get("/v1/kpis/volume/series", params={"window": "30d", "step": "30m"})
             assert refused.status_code == 422
             assert refused.json()["errors"][0]["pointer"] == "/query/step"
+
+
+async def test_a_question_first_asked_of_small_tables_stays_cheap_after_a_burst(
+    world: Any, build: Any, now: datetime
+) -> None:
+    """PostgreSQL keeps a statement's plan; what it reads must grow with the tables, not with their square."""
+    at, burst, rows_read = now - 3 * MINUTE, 1000, list[int]()
+    store = PostgresFigureStore(Reader(world.engine, timeout_seconds=60))
+    selection, window = Selection("acme", (), {"source": ("burst",)}), Window(now - 5 * MINUTE, now + MINUTE)
+    for _ in range(10):  # after five the plan is kept
+        await store.figures(selection, window, timed=False)
+    for first in range(0, burst, 500):
+        numbers = range(first, first + 500)
+        await world.apply(*(build.event(at, source="burst", attributes={"product": str(n)}) for n in numbers))
+
+    def count(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+        if "merged" in statement:
+            read = "select sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) from pg_stat_xact_user_tables"
+            rows_read.append(int(connection.exec_driver_sql(read).scalar() or 0))
+
+    event.listen(world.engine.sync_engine, "after_cursor_execute", count)
+    found = await store.figures(selection, window, timed=False)
+    event.remove(world.engine.sync_engine, "after_cursor_execute", count)
+    assert found[()].counters.volume == burst
+    assert burst <= rows_read[0] < 10 * burst

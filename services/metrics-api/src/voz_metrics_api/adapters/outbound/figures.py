@@ -40,8 +40,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _COUNTERS: Final = Counters._fields
 _DURATION_KEYS: Final = ("measure", "bin")
 _DURATION_SUMS: Final = ("n", "micros")
-# After a burst the tables' statistics are a minute old. Believing that there is one row, the planner would compute the
-# merged cells anew for every dimension set: seconds instead of milliseconds. A hash join is right at any size.
+# A connection keeps a statement's plan, and one made while the tables were small joins by nested loops: merged cells
+# are computed anew for every dimension set, which is quadratic after a burst. A hash join is right at any size.
 _NO_NESTED_LOOPS: Final = text("set local enable_nestloop = off")
 # A point of a series; None in a figure of a whole window.
 Point = datetime | None
