@@ -29,6 +29,7 @@ from common import ROOT, events, in_turns, process, ratio, report, say, wait_for
 
 from voz_devstack.clients import BusyError, MetricsClient, http_client
 from voz_devstack.ports import allocate_ports
+from voz_devstack.reaper import reap_at_end
 from voz_devstack.stack import Stack
 from voz_devstack.stackfile import StackInfo
 from voz_devstack.state import StateFolder
@@ -43,6 +44,7 @@ def main() -> None:
         folder = Path(name)
         stack = Stack(StateFolder(folder / "voz"), dict(os.environ), say)
         info = stack.up()
+        reap_at_end(stack.supervisor.pid)
         try:
             measure(folder, stack, info)
         finally:

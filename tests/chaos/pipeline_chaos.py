@@ -31,6 +31,7 @@ from voz.v1.case_pb2 import CASE_EVENT_TYPE_OPENED, CaseEvent
 from voz.v1.enriched_event_pb2 import EnrichedEvent
 from voz_contracts.topics import CASES, ENRICHED
 from voz_devstack.clients import BusyError, IngestClient, MetricsClient, http_client
+from voz_devstack.reaper import reap_at_end
 from voz_devstack.stack import Stack
 from voz_devstack.stackfile import StackInfo
 from voz_devstack.state import StateFolder
@@ -222,6 +223,7 @@ def main() -> int:
     with TemporaryDirectory(prefix="voz-chaos-") as folder:
         stack = Stack(StateFolder(Path(folder)), dict(os.environ), lambda words: print(words, file=sys.stderr))
         info = stack.up()
+        reap_at_end(stack.supervisor.pid)
         try:
             outcome = asyncio.run(torment(stack, info, rounds=chosen.rounds, rate=chosen.rate, seed=chosen.seed))
         finally:

@@ -15,7 +15,9 @@ import httpx
 import psutil
 import pytest
 
+from voz_devstack.reaper import reap_at_end
 from voz_devstack.stackfile import StackInfo, read_info
+from voz_devstack.supervise import Supervisor
 
 _VOZ_STACK = Path(sys.executable).with_name("voz-stack")
 
@@ -102,6 +104,7 @@ def stack() -> Iterator[Checkout]:
         up = running.run("up")
         try:
             assert up.returncode == 0, up.stdout + up.stderr
+            reap_at_end(Supervisor(running.folder / "supervisor").pid)
             yield running
         finally:
             running.run("down")

@@ -143,6 +143,23 @@ def test_servers_end_with_the_process_that_started_them(tmp_path: Path, ending: 
     server.wait(timeout=30)
 
 
+def test_a_supervised_family_ends_with_the_process_that_claimed_it(tmp_path: Path, supervisor: Supervisor) -> None:
+    supervisor.launch([Program("idle", (sys.executable, "-c", "import time; time.sleep(600)"), tmp_path / "idle.log")])
+    supervisor.start("idle")
+    family = [supervisor.pid, _status(supervisor, "idle").pid or 0]
+    code = (
+        f"from voz_devstack.reaper import reap_at_end; reap_at_end({family[0]}); print('claimed', flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as claimant:
+        assert claimant.stdout is not None
+        assert claimant.stdout.readline() == "claimed\n"
+        assert all(_runs(pid) for pid in family)
+        claimant.kill()
+    _eventually(lambda: not any(_runs(pid) for pid in family))
+
+
 def test_a_jar_that_differs_from_the_lock_is_refused_with_what_to_do(tmp_path: Path) -> None:
     locked = read_lock(LOCK_FILE)
     name = min(locked)

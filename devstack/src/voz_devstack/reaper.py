@@ -11,13 +11,14 @@ import functools
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from typing import TextIO
 
 import psutil
 
 
 def reap_at_end(pid: int) -> None:
-    """The process of this id won't outlive the calling process."""
+    """The process of this id and its children won't outlive the calling process."""
     pipe = _reaper().stdin
     if pipe is None:
         raise RuntimeError("the reaper was started without a pipe")
@@ -36,15 +37,18 @@ def _reaper() -> subprocess.Popen[str]:
 
 
 def reap(pids: TextIO) -> None:
-    """Read `pid create-time` lines until they end, then kill those processes that are still the same ones."""
+    """Read `pid create-time` lines until they end, then kill what is still the same process, and its children."""
     started = [line.split() for line in pids]
     for pid, created in started:
         try:
             process = psutil.Process(int(pid))
-            if process.create_time() == float(created):
-                process.kill()
+            # The parent first: a supervisor would start its children again.
+            family = [process, *process.children(recursive=True)] if process.create_time() == float(created) else []
         except psutil.NoSuchProcess:
-            pass
+            continue
+        for member in family:
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
 
 
 if __name__ == "__main__":
