@@ -15,6 +15,8 @@ from starlette.exceptions import HTTPException
 
 _log = structlog.get_logger(__name__)
 MEDIA_TYPE = "application/problem+json"
+# RFC 9110's names; Python has them since 3.13, and answers must not depend on that.
+_RFC_9110_PHRASES = {413: "Content Too Large", 422: "Unprocessable Content"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def problem_response(problem: Problem) -> JSONResponse:
     """The response of a problem; `extra` fields are its extension members."""
     body: dict[str, Any] = {
         "type": "about:blank",
-        "title": HTTPStatus(problem.status).phrase,
+        "title": phrase(problem.status),
         "status": problem.status,
         "detail": problem.detail,
         **problem.extra,
@@ -53,6 +55,11 @@ def problem_response(problem: Problem) -> JSONResponse:
     if problem.errors:
         body["errors"] = [{"pointer": error.pointer, "detail": error.detail} for error in problem.errors]
     return JSONResponse(body, problem.status, dict(problem.headers or {}), media_type=MEDIA_TYPE)
+
+
+def phrase(status: int) -> str:
+    """The status code's name (RFC 9110 §15)."""
+    return _RFC_9110_PHRASES.get(status) or HTTPStatus(status).phrase
 
 
 def pointer(location: Sequence[str | int]) -> str:
@@ -89,7 +96,7 @@ def install_problem_handlers(app: FastAPI) -> None:
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI `responses` of a route that may answer with these problems."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+    return {status: {"description": phrase(status), "content": content} for status in statuses}
 
 
 PROBLEM_SCHEMA: dict[str, Any] = {
