@@ -1,20 +1,39 @@
 """The sources: one module each, which turns what the source sends into events in the plain form.
 
-A source is a module of this package, named as the source, with a docstring and
-`parse(payload: Payload) -> list[Draft]`, pure; it raises PayloadError for what it can't read at all. Adding a source
-is adding its file (and a fixture).
+A source is a module of this package, named as the source, with a docstring and `parse`. What else it has says what the
+source can do; all of it is pure. Adding a source is adding its file (and its fixtures and its page).
+
+- `parse(payload) -> list[Draft]`: the events of a payload; none for what is no event (receipts, unknown types). Raises
+  PayloadError for what can't be read at all.
+- `verify(payload, secrets) -> bool`: whether the source signed it, in constant time. Without it the connection's secret
+  stands in the URL, `?secret=`.
+- `challenge(payload, secrets) -> Reply`: the answer to the source's question whether the endpoint is ours (GET). Raises
+  PayloadError.
+- `needs(payload) -> list[str]`: URLs, on hosts that the module pins, to be in `payload.fetched` before `verify`.
+- `follow(payload) -> list[str]`: URLs, on hosts that the module pins, to be asked for once the payload is verified.
+- `announced(payload, secrets) -> list[Pull]`: what to ask the source for because the payload only announces it; each
+  answer is a payload for `parse`.
+- `pull(state) -> Pull` and `advance(state, payload) -> Advance`: how a connector asks the source for what is new.
+- `CUSTOMER_IDS`: `"source"` (default), a customer's id is the source's own; `"company"`, it is the company's, the same
+  person whatever the source.
+- `SUCCESS`: the status that the source wants to hear, where it isn't 202.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, cast
 
 import orjson
 
+from voz_ingest.adapters.inbound.formats.signatures import secret_in_url
 from voz_ingest.domain.draft import Draft
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class PayloadError(Exception):
@@ -34,15 +53,79 @@ class Payload:
     """Names in lower case."""
     own: frozenset[str] = frozenset()
     """Ids of the company's own accounts: what they wrote is outbound."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What the connection's configuration says beside that."""
+    method: str = "POST"
+    url: str = ""
+    """As the source called it, with the query: some schemes sign it."""
+    query: Mapping[str, str] = field(default_factory=dict)
+    received_at: datetime = EPOCH
+    fetched: Mapping[str, bytes] = field(default_factory=dict)
+    """What stood behind the URLs that `needs` named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a source's question is answered with."""
+
+    body: str
+    media_type: str = "text/plain"
+
+
+Position = Mapping[str, Any]
+"""Where a connector stands, as JSON; empty at the very beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class PullState:
+    """What a connector knows when it asks."""
+
+    position: Position
+    options: Mapping[str, Any]
+    secrets: tuple[str, ...]
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """What to ask for. `http`: one request; `sse`, `websocket`: a stream whose every message is a payload."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    transport: Literal["http", "sse", "websocket"] = "http"
+    method: str = "GET"
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Where the connector stands once a payload's events are acknowledged. `again`: more is there, ask at once."""
+
+    position: Position
+    again: bool = False
+
+
+Verify = Callable[[Payload, Sequence[str]], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A source that ingest understands."""
+    """A source that ingest understands. What it can't do is None."""
 
     name: str
     description: str
     parse: Callable[[Payload], list[Draft]]
+    verify: Verify
+    signs: bool
+    """Whether the source signs; if not, `verify` looks for the connection's secret in the URL."""
+    challenge: Callable[[Payload, Sequence[str]], Reply] | None
+    needs: Callable[[Payload], list[str]] | None
+    follow: Callable[[Payload], list[str]] | None
+    announced: Callable[[Payload, Sequence[str]], list[Pull]] | None
+    pull: Callable[[PullState], Pull] | None
+    advance: Callable[[PullState, Payload], Advance] | None
+    customer_ids: Literal["source", "company"]
+    success: int
 
 
 def names() -> list[str]:
@@ -55,7 +138,22 @@ def load(name: str) -> Source:
     if name not in names():
         raise KeyError(name)
     module = importlib.import_module(f"{__name__}.{name}")
-    return Source(name, (module.__doc__ or "").splitlines()[0], module.parse)
+    verify = getattr(module, "verify", None)
+    return Source(
+        name=name,
+        description=(module.__doc__ or "").splitlines()[0],
+        parse=module.parse,
+        verify=cast(Verify, verify or secret_in_url),
+        signs=verify is not None,
+        challenge=getattr(module, "challenge", None),
+        needs=getattr(module, "needs", None),
+        follow=getattr(module, "follow", None),
+        announced=getattr(module, "announced", None),
+        pull=getattr(module, "pull", None),
+        advance=getattr(module, "advance", None),
+        customer_ids=getattr(module, "CUSTOMER_IDS", "source"),
+        success=getattr(module, "SUCCESS", 202),
+    )
 
 
 def decode(body: bytes | bytearray | memoryview) -> object:
@@ -64,3 +162,11 @@ def decode(body: bytes | bytearray | memoryview) -> object:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise PayloadError("", f"not JSON: {error}") from None
+
+
+def decode_object(payload: Payload) -> dict[str, Any]:
+    """The JSON object that a payload's body is. Raises PayloadError when it is something else."""
+    document = decode(payload.body)
+    if not isinstance(document, dict):
+        raise PayloadError("", "must be a JSON object")
+    return document

@@ -8,6 +8,8 @@ from voz_ingest.adapters.inbound.sources import Payload, PayloadError, decode
 from voz_ingest.domain.draft import Draft
 from voz_ingest.domain.fields import FieldError
 
+CUSTOMER_IDS = "company"
+
 
 def parse(payload: Payload) -> list[Draft]:
     """Events of a JSON body, or of lines when its content type says so."""

@@ -21,6 +21,8 @@ ATTRIBUTES = frozenset(
 )
 _HEADER = "ce-"
 
+CUSTOMER_IDS = "company"
+
 
 def parse(payload: Payload) -> list[Draft]:
     """Events of a structured or batch body, or of `ce-` headers with the data as the body."""

@@ -1,0 +1,1 @@
+"""What several sources speak: pieces of JSON, times, HTML, signatures."""

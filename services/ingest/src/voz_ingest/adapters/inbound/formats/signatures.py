@@ -1,0 +1,50 @@
+"""Signatures of webhooks: compared in constant time, over the bytes that were received, within their time."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from voz_ingest.adapters.inbound.sources import Payload
+
+TOLERANCE_SECONDS = 300
+"""How far a signed time may lie from ours (Standard Webhooks, Stripe, HubSpot: five minutes)."""
+
+
+def hex_hmac(secret: str | bytes, message: bytes, digest: str = "sha256") -> str:
+    """HMAC in lower-case hexadecimal."""
+    return hmac.new(_bytes(secret), message, digest).hexdigest()
+
+
+def base64_hmac(secret: str | bytes, message: bytes, digest: str = "sha256") -> str:
+    """HMAC in base64."""
+    return base64.b64encode(hmac.new(_bytes(secret), message, digest).digest()).decode()
+
+
+def matches(given: Iterable[str], expected: Iterable[str]) -> bool:
+    """Whether one of the signatures given is one of those expected. Every pair is compared, in constant time."""
+    wanted = [each.encode() for each in expected]
+    found = False
+    for each in given:
+        said = each.encode(errors="replace")
+        for right in wanted:
+            found |= bool(said) and hmac.compare_digest(said, right)
+    return found
+
+
+def is_recent(unix_seconds: float | None, now: datetime, tolerance_seconds: float = TOLERANCE_SECONDS) -> bool:
+    """Whether a signed time lies near enough."""
+    return unix_seconds is not None and abs(now.timestamp() - unix_seconds) <= tolerance_seconds
+
+
+def secret_in_url(payload: Payload, secrets: Sequence[str]) -> bool:
+    """Whether the URL's `secret` is one of the connection's: for sources that sign nothing."""
+    return matches([payload.query.get("secret", "")], secrets)
+
+
+def _bytes(secret: str | bytes) -> bytes:
+    return secret if isinstance(secret, bytes) else secret.encode()

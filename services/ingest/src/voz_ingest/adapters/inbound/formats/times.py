@@ -1,0 +1,71 @@
+"""Moments as sources write them, as RFC 3339 in UTC; None for what is no moment."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, tzinfo
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from voz_ingest.adapters.inbound.formats import walk
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FRACTION = re.compile(r"(\.\d{6})\d+")
+
+
+def seconds(value: Any) -> str | None:
+    """Unix time in seconds, a number or a string, with or without a fraction."""
+    return _since_epoch(value, 1_000_000)
+
+
+def milliseconds(value: Any) -> str | None:
+    """Unix time in milliseconds."""
+    return _since_epoch(value, 1_000)
+
+
+def microseconds(value: Any) -> str | None:
+    """Unix time in microseconds."""
+    return _since_epoch(value, 1)
+
+
+def iso(value: Any, zone: tzinfo = UTC) -> str | None:
+    """ISO 8601 with any number of decimals; one that says no zone is in `zone`."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(_FRACTION.sub(r"\1", value.strip().upper()))
+    except ValueError:
+        return None
+    return rfc3339(moment if moment.tzinfo else moment.replace(tzinfo=zone))
+
+
+def mail(value: Any) -> str | None:
+    """The date of a mail or of an HTTP header (RFC 5322); without a known zone it is in UTC."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = parsedate_to_datetime(value)
+    except (ValueError, IndexError, OverflowError):
+        return None
+    return rfc3339(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def rfc3339(moment: datetime) -> str | None:
+    """An aware moment, in UTC."""
+    try:
+        return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    except (OverflowError, ValueError):
+        return None
+
+
+def _since_epoch(value: Any, microseconds_each: int) -> str | None:
+    found = walk.number(value)
+    if found is None:
+        return None
+    try:
+        whole = (
+            int(value) if isinstance(value, int) or (isinstance(value, str) and value.strip().isdecimal()) else found
+        )
+        return rfc3339(_EPOCH + timedelta(microseconds=round(whole * microseconds_each)))
+    except (OverflowError, ValueError):
+        return None
