@@ -11,7 +11,7 @@ from google.protobuf import json_format, symbol_database
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voz.v1 import case_pb2, customer_event_pb2, dead_letter_pb2, enriched_event_pb2, labels_pb2
+from voz.v1 import case_pb2, customer_event_pb2, dead_letter_pb2, enriched_event_pb2, labels_pb2, raw_payload_pb2
 from voz_contracts import cloudevents, identity, topics, words
 
 PROTO = Path(__file__).parents[2] / "proto"
@@ -28,7 +28,7 @@ LABELS = {
     "audience": "customer employee",
     "direction": "inbound outbound",
 }
-_MODULES = (case_pb2, customer_event_pb2, dead_letter_pb2, enriched_event_pb2)  # their import registers the messages
+_MODULES = (case_pb2, customer_event_pb2, dead_letter_pb2, enriched_event_pb2, raw_payload_pb2)  # their import registers the messages
 
 
 @pytest.mark.parametrize(("stem", "path"), GOLDEN, ids=[f"{stem}/{path.stem}" for stem, path in GOLDEN])

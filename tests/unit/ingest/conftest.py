@@ -14,6 +14,7 @@ import yaml
 from fastapi import FastAPI
 from tests.unit.ingest.fakes import MemoryEventLog
 
+from voz_ingest.adapters.inbound.connections import connections_file
 from voz_ingest.adapters.inbound.http.app import build_app
 from voz_ingest.config import Settings
 from voz_ingest.domain.budget import ByteBudget
@@ -54,7 +55,8 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
             log, shared = MemoryEventLog(), Metrics("ingest")
             chosen = Settings.model_validate({"keys_file": "none", **settings})
             budget = ByteBudget(chosen.max_in_flight_bytes)
-            app = build_app(chosen, log, Health(), budget, IngestMetrics(shared, budget))
+            connections = connections_file(chosen.connections_file, shared) if chosen.connections_file else None
+            app = build_app(chosen, log, Health(), budget, IngestMetrics(shared, budget), connections)
             keys = tmp_path / "keys.yaml"
             entries = [
                 {"id": name, "tenant": name, "sha256": hash_key(key), "scopes": [SCOPES.get(name, "events:write")]}

@@ -129,7 +129,7 @@ def _never_crashes(source: str, sent: Payload) -> None:
 
 
 def _variations(document: Any) -> Iterator[Any]:
-    strange = (None, True, -1, 1e300, "", "x", [], [None], {}, {"id": []})
+    strange: tuple[Any, ...] = (None, True, -1, 1e300, "", "x", [], [None], {}, {"id": []})
     for path in _paths(document):
         for value in (_variations, *strange):
             changed = copy.deepcopy(document)

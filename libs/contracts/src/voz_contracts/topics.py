@@ -75,5 +75,14 @@ QUEUE = TopicSpec(
         "retention.ms": "2592000000",
     },
 )
+RAW = TopicSpec(
+    name="voz.raw",
+    value="voz.v1.RawPayload",
+    partitions=8,
+    config={
+        "cleanup.policy": "delete",
+        "retention.ms": "604800000",
+    },
+)
 
-TOPICS: tuple[TopicSpec, ...] = (CASES, DEAD_LETTER, ENRICHED, EVENTS, JOURNEY, QUEUE)
+TOPICS: tuple[TopicSpec, ...] = (CASES, DEAD_LETTER, ENRICHED, EVENTS, JOURNEY, QUEUE, RAW)

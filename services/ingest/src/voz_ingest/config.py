@@ -21,6 +21,16 @@ class Settings(ServiceSettings):
         validation_alias="VOZ_KEYS_FILE",
         description="API keys, YAML; read again when it changes. `voz-keys new` makes entries.",
     )
+    connections_file: Path | None = Field(
+        None,
+        validation_alias="VOZ_CONNECTIONS_FILE",
+        description="Connections to sources, and what each tenant may send, YAML; read again when it changes.",
+    )
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[^/?#]+(/[^?#]*)?)?$",
+        description="How sources reach this service from outside, where a proxy stands before it: some sign the URL.",
+    )
     max_body_bytes: int = Field(
         16 << 20, ge=1024, le=1 << 30, description="Largest body that isn't a stream; above it: 413."
     )

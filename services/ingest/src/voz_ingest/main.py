@@ -10,6 +10,9 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from voz_contracts.plain import plain
 from voz_ingest import wiring
@@ -29,6 +32,10 @@ CONTENT_TYPES = {
     ".ndjson": "application/x-ndjson",
     ".jsonl": "application/x-ndjson",
     ".form": "application/x-www-form-urlencoded",
+    ".eml": "message/rfc822",
+    ".vtt": "text/vtt",
+    ".srt": "application/x-subrip",
+    ".xml": "application/xml",
 }
 
 
@@ -64,6 +71,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parse.add_argument(
         "--own", action="append", default=[], metavar="ID", help="a company's own account: what it wrote is outbound"
+    )
+    parse.add_argument("--mapping", type=Path, metavar="FILE", help="the mapping of the source `mapped`, YAML")
+    parse.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="'NAME: VALUE'",
+        help="an option of the connection, as YAML; can be repeated",
     )
     parse.add_argument("files", nargs="+", metavar="FILE", help="a payload; - reads standard input")
     parse.set_defaults(run=_parse)
@@ -104,12 +119,19 @@ def _parse(chosen: argparse.Namespace) -> int:
         print(f"unknown source {chosen.source}; known: {', '.join(sources.names())}", file=sys.stderr)
         return 2
     given = dict(_header(header) for header in chosen.header)
+    try:
+        options = _options(chosen, source)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        print(f"the options can't be used: {error}", file=sys.stderr)
+        return 2
     refused = False
     for name in chosen.files:
         body = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
         headers = {"content-type": CONTENT_TYPES.get(Path(name).suffix, "application/json")} | given
         try:
-            drafts = source.parse(sources.Payload(body, headers, frozenset(chosen.own)))
+            drafts = source.parse(
+                sources.Payload(body, headers, frozenset(chosen.own), options, received_at=datetime.now(UTC))
+            )
         except sources.PayloadError as error:
             print(f"{name}: {error}", file=sys.stderr)
             refused = True
@@ -138,6 +160,21 @@ def _plain(event: CustomerEvent) -> dict[str, object]:
     to = address("", event.source, event.customer.id, event.customer.handle)
     received = ReceivedEvent(id="", tenant="", received_at=event.occurred_at, event=event)
     return plain(message(received, to.customer_key))
+
+
+def _options(chosen: argparse.Namespace, source: sources.Source) -> dict[str, Any]:
+    """What a connection would say. Raises ValueError, yaml.YAMLError and OSError."""
+    options: dict[str, Any] = {}
+    for said in chosen.option:
+        found = yaml.safe_load(said)
+        if not isinstance(found, dict):
+            raise ValueError(f"{said!r} is not of the form 'name: value'")
+        options |= found
+    if chosen.mapping:
+        options["mapping"] = yaml.safe_load(chosen.mapping.read_text(encoding="utf-8"))
+    if source.check:
+        source.check(options)
+    return options
 
 
 def _header(said: str) -> tuple[str, str]:

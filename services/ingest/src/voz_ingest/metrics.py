@@ -24,6 +24,13 @@ class IngestMetrics:
             ["reason"],
             registry=registry,
         )
+        self.webhooks = Counter(
+            "voz_ingest_webhooks_total",
+            "Webhooks by source and outcome: accepted, ignored (no event), rejected (an event in it), unreadable,"
+            " unauthorised.",
+            ["source", "outcome"],
+            registry=registry,
+        )
         self.append_seconds = Histogram(
             "voz_ingest_append_seconds",
             "Time until Kafka has acknowledged one part of a request, seconds.",

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
 
 from voz_contracts.topics import EVENTS
+from voz_ingest.adapters.inbound.connections import ConnectionsInForce, NoConnections, connections_file
 from voz_ingest.adapters.inbound.http.app import build_app
 from voz_ingest.adapters.outbound.kafka import KafkaEventLog
 from voz_ingest.config import Settings
 from voz_ingest.domain.budget import ByteBudget
 from voz_ingest.metrics import IngestMetrics
 from voz_streamkit.health import Health
-from voz_streamkit.http.auth import ApiKeys, parse_keys
+from voz_streamkit.http.auth import parse_keys
 from voz_streamkit.http.server import serve
 from voz_streamkit.kafka import create_producer
 from voz_streamkit.metrics import Metrics
@@ -29,7 +31,7 @@ class Ingest:
     settings: Settings
     app: FastAPI
     log: KafkaEventLog
-    keys: ReloadingFile[ApiKeys]
+    files: Sequence[ReloadingFile[Any]]
     health: Health
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -37,7 +39,8 @@ class Ingest:
         served = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.log.run(served))
-            tasks.create_task(self.keys.watch(stop))
+            for file in self.files:
+                tasks.create_task(file.watch(stop))
             try:
                 await serve(
                     self.app,
@@ -52,19 +55,26 @@ class Ingest:
 
 
 def build(settings: Settings) -> Ingest:
-    """Make the service. Raises FileError when the keys file can't be used."""
-    app, log, health, shared = _parts(settings)
+    """Make the service. Raises FileError when one of its files can't be used."""
+    shared = Metrics("ingest")
+    connections = connections_file(settings.connections_file, shared) if settings.connections_file else NoConnections()
+    app, log, health = _parts(settings, shared, connections)
     app.state.api_keys = keys = ReloadingFile(settings.keys_file, parse_keys, shared)
-    return Ingest(settings, app, log, keys, health)
+    files: list[ReloadingFile[Any]] = [keys]
+    if isinstance(connections, ReloadingFile):
+        files.append(connections)
+    return Ingest(settings, app, log, files, health)
 
 
 def openapi() -> dict[str, Any]:
     """The OpenAPI document, which no setting changes."""
-    return _parts(Settings.model_validate({"keys_file": "none"}))[0].openapi()
+    settings = Settings.model_validate({"keys_file": "none", "connections_file": None})
+    return _parts(settings, Metrics("ingest"), NoConnections())[0].openapi()
 
 
-def _parts(settings: Settings) -> tuple[FastAPI, KafkaEventLog, Health, Metrics]:
-    shared = Metrics("ingest")
+def _parts(
+    settings: Settings, shared: Metrics, connections: ConnectionsInForce
+) -> tuple[FastAPI, KafkaEventLog, Health]:
     budget = ByteBudget(settings.max_in_flight_bytes)
     metrics = IngestMetrics(shared, budget)
     log = KafkaEventLog(
@@ -80,4 +90,4 @@ def _parts(settings: Settings) -> tuple[FastAPI, KafkaEventLog, Health, Metrics]
     )
     health = Health()
     health.add_readiness("kafka", log.check)
-    return build_app(settings, log, health, budget, metrics), log, health, shared
+    return build_app(settings, log, health, budget, metrics, connections), log, health

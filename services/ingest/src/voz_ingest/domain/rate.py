@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from voz_ingest.domain.connection import TenantLimits
+
 
 @dataclass(slots=True)
 class RateLimit:
@@ -13,19 +15,17 @@ class RateLimit:
     empty and charged afterwards. What it overdraws, the tenant's next ones wait for. Times are monotonic seconds.
     """
 
-    events_per_second: float
-    burst_events: float
     _levels: dict[str, tuple[float, float]] = field(default_factory=dict)
 
-    def wait_seconds(self, tenant: str, now: float) -> float:
+    def wait_seconds(self, tenant: str, limits: TenantLimits, now: float) -> float:
         """How long the tenant has to wait before its next request; 0 when it may come now."""
-        missing = 1.0 - self._level(tenant, now)
-        return max(0.0, missing / self.events_per_second)
+        missing = 1.0 - self._level(tenant, limits, now)
+        return max(0.0, missing / limits.events_per_second)
 
-    def charge(self, tenant: str, events: int, now: float) -> None:
+    def charge(self, tenant: str, limits: TenantLimits, events: int, now: float) -> None:
         """Take what a request held."""
-        self._levels[tenant] = (self._level(tenant, now) - events, now)
+        self._levels[tenant] = (self._level(tenant, limits, now) - events, now)
 
-    def _level(self, tenant: str, now: float) -> float:
-        level, then = self._levels.get(tenant, (self.burst_events, now))
-        return min(self.burst_events, level + (now - then) * self.events_per_second)
+    def _level(self, tenant: str, limits: TenantLimits, now: float) -> float:
+        level, then = self._levels.get(tenant, (limits.burst_events, now))
+        return min(limits.burst_events, level + (now - then) * limits.events_per_second)

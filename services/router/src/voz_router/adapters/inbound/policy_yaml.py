@@ -13,18 +13,6 @@ import yaml
 from voz.v1.customer_event_pb2 import SurveyMetric
 from voz.v1.labels_pb2 import Audience, Channel, Direction, Effort, Emotion, EventKind, Intent, Sentiment, Stage, Topic
 from voz_contracts.words import vocabulary
-from voz_router.adapters.inbound.yaml_nodes import (
-    boolean,
-    compose,
-    ends,
-    mapping,
-    number,
-    open_mapping,
-    refuse,
-    sequence,
-    text,
-    words,
-)
 from voz_router.domain.events import CUSTOMER, INBOUND
 from voz_router.domain.policy import (
     PER_CUSTOMER,
@@ -36,6 +24,18 @@ from voz_router.domain.policy import (
     Range,
     Rule,
     SurveyCondition,
+)
+from voz_streamkit.yaml_nodes import (
+    boolean,
+    compose,
+    ends,
+    mapping,
+    number,
+    open_mapping,
+    refuse,
+    sequence,
+    text,
+    words,
 )
 
 # Words of these fields are checked; the other fields' (source, language, tenant) are free.

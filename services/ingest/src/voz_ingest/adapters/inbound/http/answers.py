@@ -15,9 +15,10 @@ MAX_ERRORS = 1000
 """Errors that a 422 lists: a body full of garbage is not worth a longer answer."""
 
 
-def answer(outcome: Outcome, *, many: bool) -> Response:
-    """202 when something was accepted. Raises Problem 422 when nothing was; `many`: pointers begin with the index."""
-    if not outcome.ids:
+def answer(outcome: Outcome, *, many: bool, status: int = 202, nothing_is_fine: bool = False) -> Response:
+    """202 when something was accepted. Raises Problem 422 when nothing was, unless there was nothing to accept and that
+    is fine; `many`: pointers begin with the index."""
+    if not outcome.ids and not (nothing_is_fine and not outcome.rejected):
         raise _nothing_valid(outcome, many=many)
     body: dict[str, Any] = {
         "accepted": len(outcome.ids),
@@ -26,7 +27,7 @@ def answer(outcome: Outcome, *, many: bool) -> Response:
     }
     if outcome.ignored:
         body["ignored"] = [*outcome.ignored]
-    return Response(orjson.dumps(body), 202, media_type="application/json")
+    return Response(orjson.dumps(body), status, media_type="application/json")
 
 
 def interrupted(error: Problem | LogUnavailableError, outcome: Outcome) -> Problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from fastapi import Request
@@ -13,6 +13,7 @@ from voz_ingest.adapters.inbound.sources import api
 from voz_ingest.domain.budget import Held
 from voz_ingest.domain.draft import Draft
 from voz_ingest.domain.fields import FieldError
+from voz_ingest.use_cases import Submission
 from voz_streamkit.http.problems import Problem
 
 PART_EVENTS = 500
@@ -44,6 +45,20 @@ async def read_whole(request: Request, held: Held, *, declared: str, max_bytes: 
         else:
             rest.append(chunk)
     return b"".join((first, *rest)) if rest else first
+
+
+async def submit_whole(submission: Submission, drafts: Sequence[Draft], *, max_events: int) -> None:
+    """Hand over the events of a body, in parts. Raises Problem 413 for more than `max_events`."""
+    if len(drafts) > max_events:
+        detail = (
+            f"A batch holds at most {max_events} events, and this one has {len(drafts)}: send it in parts, or one event"
+            " a line as application/x-ndjson, which is read as a stream."
+        )
+        raise Problem(413, detail)
+    last = max(0, len(drafts) - 1) // PART_EVENTS * PART_EVENTS
+    for begin in range(0, last, PART_EVENTS):
+        await submission.add(drafts[begin : begin + PART_EVENTS])
+    await submission.finish(drafts[last:])
 
 
 async def discard_rest(receive: Receive) -> None:

@@ -14,6 +14,7 @@ source can do; all of it is pure. Adding a source is adding its file (and its fi
 - `announced(payload, secrets) -> list[Pull]`: what to ask the source for because the payload only announces it; each
   answer is a payload for `parse`.
 - `pull(state) -> Pull` and `advance(state, payload) -> Advance`: how a connector asks the source for what is new.
+- `check(options)`: raises ValueError for options of a connection that the source can't use.
 - `CUSTOMER_IDS`: `"source"` (default), a customer's id is the source's own; `"company"`, it is the company's, the same
   person whatever the source.
 - `SUCCESS`: the status that the source wants to hear, where it isn't 202.
@@ -124,6 +125,7 @@ class Source:
     announced: Callable[[Payload, Sequence[str]], list[Pull]] | None
     pull: Callable[[PullState], Pull] | None
     advance: Callable[[PullState, Payload], Advance] | None
+    check: Callable[[Mapping[str, Any]], None] | None
     customer_ids: Literal["source", "company"]
     success: int
 
@@ -151,6 +153,7 @@ def load(name: str) -> Source:
         announced=getattr(module, "announced", None),
         pull=getattr(module, "pull", None),
         advance=getattr(module, "advance", None),
+        check=getattr(module, "check", None),
         customer_ids=getattr(module, "CUSTOMER_IDS", "source"),
         success=getattr(module, "SUCCESS", 202),
     )

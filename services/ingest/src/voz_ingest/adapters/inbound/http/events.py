@@ -1,0 +1,106 @@
+"""`POST /v1/events`: every form that a body may have, and the answer once Kafka has replicated what was accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fastapi import Request, Response
+
+from voz_ingest.adapters.inbound.http.answers import answer
+from voz_ingest.adapters.inbound.http.bodies import Lines, read_whole, submit_whole
+from voz_ingest.adapters.inbound.http.intake import Intake
+from voz_ingest.adapters.inbound.sources import PayloadError, api, cloudevents, decode
+from voz_ingest.domain.budget import Held
+from voz_ingest.domain.draft import Draft
+from voz_ingest.use_cases import Submission
+from voz_streamkit.http.auth import EVENTS_WRITE, requires
+from voz_streamkit.http.problems import FieldError, Problem
+
+JSON = "application/json"
+CLOUDEVENT = "application/cloudevents+json"
+CLOUDEVENTS_BATCH = "application/cloudevents-batch+json"
+NDJSON = frozenset({"application/x-ndjson", "application/ndjson"})
+MEDIA_TYPES = NDJSON | {JSON, CLOUDEVENT, CLOUDEVENTS_BATCH}
+MAX_IDEMPOTENCY_KEY_CHARS = 255
+_authorise = requires(EVENTS_WRITE)
+
+
+class EventsEndpoint:
+    """Takes events in every form that a body may have."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake, self._settings = intake, intake.settings
+
+    async def receive(self, request: Request) -> Response:
+        """Answer 202 when what was valid is replicated. Raises Problem for everything else."""
+        if request.method != "POST":
+            raise Problem(405, "Events are sent with POST.", headers={"Allow": "POST"})
+        tenant = _authorise(request).tenant
+        self._intake.admit(tenant)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
+        media_type = _media_type(headers)
+        many = media_type in NDJSON
+
+        async def work(submission: Submission, held: Held) -> None:
+            nonlocal many
+            if media_type in NDJSON:
+                await self._stream(request, submission, held)
+            else:
+                many = await self._whole(request, headers, media_type, submission, held)
+
+        outcome = await self._intake.submit(tenant, headers, work, idempotency_key=_idempotency_key(headers))
+        return Response(status_code=400) if outcome is None else answer(outcome, many=many)
+
+    async def _whole(
+        self, request: Request, headers: Mapping[str, str], media_type: str, submission: Submission, held: Held
+    ) -> bool:
+        """Submit a body that is read at once. Returns whether it is one of several events."""
+        declared = headers.get("content-length", "")
+        body = await read_whole(request, held, declared=declared, max_bytes=self._settings.max_body_bytes)
+        try:
+            drafts, many = _parse(headers, media_type, body)
+        except PayloadError as error:
+            detail = "The body can't be read; `errors` says why."
+            raise Problem(422, detail, errors=[FieldError(error.pointer, error.detail)]) from None
+        await submit_whole(submission, drafts, max_events=self._settings.max_batch_events)
+        return many
+
+    async def _stream(self, request: Request, submission: Submission, held: Held) -> None:
+        most = self._settings.max_stream_events
+        async for drafts in Lines(request, held, self._settings.max_line_bytes).parts():
+            if submission.outcome.seen + len(drafts) > most:
+                raise Problem(413, f"A stream holds at most {most} events: send the rest in another one.")
+            await submission.add(drafts)
+        await submission.finish()
+
+
+def _media_type(headers: Mapping[str, str]) -> str:
+    """The body's media type. Raises Problem 415 for one that isn't taken, and for a compressed body."""
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in MEDIA_TYPES:
+        taken = f"{JSON}, application/x-ndjson, {CLOUDEVENT}, {CLOUDEVENTS_BATCH}"
+        raise Problem(415, f"The body's Content-Type must be one of {taken}.", headers={"Accept-Post": taken})
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise Problem(415, "The body must not be compressed.", headers={"Accept-Encoding": "identity"})
+    return media_type
+
+
+def _parse(headers: Mapping[str, str], media_type: str, body: bytes) -> tuple[list[Draft], bool]:
+    """The events of a body, and whether it is made for several. Raises PayloadError."""
+    if media_type == CLOUDEVENT:
+        return [cloudevents.structured(decode(body))], False
+    if media_type == CLOUDEVENTS_BATCH:
+        return cloudevents.batch(decode(body)), True
+    if cloudevents.is_binary(headers):
+        return [cloudevents.binary(headers, body)], False
+    decoded = decode(body)
+    return api.drafts(decoded), isinstance(decoded, list)
+
+
+def _idempotency_key(headers: Mapping[str, str]) -> str:
+    """The request's key. Raises Problem 422 for one that is too long: cut short it would name others' requests."""
+    key = headers.get("idempotency-key", "")
+    if len(key) > MAX_IDEMPOTENCY_KEY_CHARS:
+        detail = f"must have at most {MAX_IDEMPOTENCY_KEY_CHARS} characters"
+        raise Problem(422, "A header is not valid.", errors=[FieldError("/header/idempotency-key", detail)])
+    return key

@@ -1,0 +1,122 @@
+"""What every way in shares: how much a tenant may send, the byte budget, the submission, and what is counted."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from random import getrandbits
+from uuid import uuid4
+
+import structlog
+from starlette.requests import ClientDisconnect
+
+from voz_ingest.adapters.inbound.connections import ConnectionsInForce
+from voz_ingest.adapters.inbound.http.answers import interrupted
+from voz_ingest.config import Settings
+from voz_ingest.domain.budget import ByteBudget, Held, OverBudgetError
+from voz_ingest.domain.connection import TenantLimits
+from voz_ingest.domain.rate import RateLimit
+from voz_ingest.metrics import IngestMetrics
+from voz_ingest.ports import EventLog, LogUnavailableError
+from voz_ingest.use_cases import Outcome, Submission
+from voz_streamkit.http.problems import Problem
+from voz_streamkit.tracing import inject_traceparent
+
+_log = structlog.get_logger(__name__)
+_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+Work = Callable[[Submission, Held], Awaitable[None]]
+
+
+class Intake:
+    """Lets requests in, and makes of what they hold one submission each."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        log: EventLog,
+        budget: ByteBudget,
+        metrics: IngestMetrics,
+        connections: ConnectionsInForce,
+    ) -> None:
+        self.settings, self.connections = settings, connections
+        self._log, self._budget, self._metrics = log, budget, metrics
+        self._traced = settings.otlp_endpoint is not None
+        self._default_limits = TenantLimits(settings.rate_events_per_second, settings.rate_burst_events)
+        self._rate = RateLimit()
+
+    def admit(self, tenant: str) -> None:
+        """Raise Problem 429 when the tenant has sent as much as it may."""
+        limits = self._limits(tenant)
+        wait_seconds = self._rate.wait_seconds(tenant, limits, time.monotonic())
+        if wait_seconds > 0:
+            self._metrics.refused.labels("rate").inc()
+            detail = f"More than {limits.events_per_second:g} events a second from this tenant."
+            raise Problem(429, detail, headers={"Retry-After": str(math.ceil(wait_seconds))})
+
+    async def submit(
+        self, tenant: str, headers: Mapping[str, str], work: Work, *, idempotency_key: str = ""
+    ) -> Outcome | None:
+        """What became of the events that `work` hands over; None when the client went away meanwhile.
+
+        Raises Problem: what `work` raises, 503 when there is no room or the log doesn't acknowledge.
+        """
+        submission = Submission(
+            self._log,
+            uuid4,
+            tenant=tenant,
+            received_at=datetime.now(UTC),
+            max_text_bytes=self.settings.max_text_bytes,
+            idempotency_key=idempotency_key,
+            traceparent=inject_traceparent() if self._traced else _traceparent(headers),
+        )
+        with self._budget.hold() as held:
+            try:
+                await work(submission, held)
+            except ClientDisconnect:
+                await _settle(submission)
+                return None
+            except (Problem, OverBudgetError, LogUnavailableError) as error:
+                await _settle(submission)
+                raise self._interrupted(error, submission) from error
+            finally:
+                outcome = submission.outcome
+                self._metrics.accepted.inc(len(outcome.ids))
+                self._metrics.rejected.inc(len(outcome.rejected))
+                self._rate.charge(tenant, self._limits(tenant), outcome.seen, time.monotonic())
+        return outcome
+
+    def _limits(self, tenant: str) -> TenantLimits:
+        return self.connections.value.tenant(tenant).limits(self._default_limits)
+
+    def _interrupted(self, error: Problem | OverBudgetError | LogUnavailableError, submission: Submission) -> Problem:
+        """The problem to answer, saying what had been accepted before it."""
+        match error:
+            case OverBudgetError():
+                self._metrics.refused.labels("overload").inc()
+                error = LogUnavailableError("Too much is in flight.", retry_after_seconds=1)
+            case LogUnavailableError():
+                self._metrics.refused.labels("kafka").inc()
+        return interrupted(error, submission.outcome)
+
+
+def _traceparent(headers: Mapping[str, str]) -> str:
+    """The trace that the events belong to, the caller's or a new one, so that a record can always be followed.
+
+    With tracing on it is that of the span which FastAPI makes of the request.
+    """
+    said = headers.get("traceparent", "")
+    if _TRACEPARENT.fullmatch(said):
+        return said
+    return f"00-{getrandbits(128):032x}-{getrandbits(64):016x}-01"
+
+
+async def _settle(submission: Submission) -> None:
+    """Wait for the part under way, so that the outcome is known; that it failed too is nothing new."""
+    try:
+        await submission.settle()
+    except LogUnavailableError as error:
+        _log.info("a part under way was not acknowledged either", error=error.detail)
