@@ -129,7 +129,7 @@ def _parse(chosen: argparse.Namespace) -> int:
         body = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
         headers = {"content-type": CONTENT_TYPES.get(Path(name).suffix, "application/json")} | given
         try:
-            drafts = source.parse(
+            drafts = source.drafts(
                 sources.Payload(body, headers, frozenset(chosen.own), options, received_at=datetime.now(UTC))
             )
         except sources.PayloadError as error:
@@ -157,7 +157,7 @@ def _read(draft: Draft) -> CustomerEvent | Sequence[FieldError]:
 
 
 def _plain(event: CustomerEvent) -> dict[str, object]:
-    to = address("", event.source, event.customer.id, event.customer.handle)
+    to = address("", event.source, *event.customer.known_by)
     received = ReceivedEvent(id="", tenant="", received_at=event.occurred_at, event=event)
     return plain(message(received, to.customer_key))
 

@@ -12,6 +12,7 @@ from voz_contracts import identity
 from voz_ingest.domain.draft import Draft
 from voz_ingest.domain.event import CustomerEvent, ReceivedEvent
 from voz_ingest.domain.fields import FieldError
+from voz_ingest.domain.pseudonyms import pseudonymise
 from voz_ingest.domain.reading import read_event
 from voz_ingest.ports import EventLog
 
@@ -43,7 +44,8 @@ class Submission:
     """The events of one request, handed over in parts; a part is appended while the next is read.
 
     Parts reach the log one after another, so that a customer's events keep their order. After an error, `outcome`
-    says what had been acknowledged.
+    says what had been acknowledged. `company_ids`: whether customers' ids are the company's, or the source's own;
+    `pseudonym_key`: under which handles are hidden, empty where they aren't.
     """
 
     def __init__(
@@ -54,12 +56,15 @@ class Submission:
         tenant: str,
         received_at: datetime,
         max_text_bytes: int,
+        company_ids: bool = True,
+        pseudonym_key: str = "",
         idempotency_key: str = "",
         traceparent: str = "",
     ) -> None:
         self.outcome = Outcome()
         self._log, self._new_id = log, new_id
         self._tenant, self._received_at, self._max_text_bytes = tenant, received_at, max_text_bytes
+        self._company_ids, self._pseudonym_key = company_ids, pseudonym_key.encode()
         self._idempotency_key, self._traceparent = idempotency_key, traceparent
         self._appending: asyncio.Task[None] | None = None
 
@@ -95,7 +100,11 @@ class Submission:
                 outcome.rejected.append(Rejected(index, draft.errors))
                 continue
             reading = read_event(
-                draft.plain, tenant=self._tenant, received_at=self._received_at, max_text_bytes=self._max_text_bytes
+                draft.plain,
+                tenant=self._tenant,
+                received_at=self._received_at,
+                max_text_bytes=self._max_text_bytes,
+                company_ids=self._company_ids,
             )
             if reading.ignored or draft.ignored:
                 self._note_ignored((*draft.ignored, *map(draft.locate, reading.ignored)))
@@ -103,8 +112,9 @@ class Submission:
                 errors = tuple(FieldError(draft.locate(error.pointer), error.detail) for error in reading.errors)
                 outcome.rejected.append(Rejected(index, errors))
             else:
-                event_id = self._identify(reading.event, index)
-                taken.append(ReceivedEvent(event_id, self._tenant, self._received_at, reading.event, self._traceparent))
+                event = pseudonymise(reading.event, self._pseudonym_key) if self._pseudonym_key else reading.event
+                event_id = self._identify(event, index)
+                taken.append(ReceivedEvent(event_id, self._tenant, self._received_at, event, self._traceparent))
         outcome.seen += len(drafts)
         return taken
 

@@ -93,13 +93,20 @@ class TicketStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """Who it is about: the company's own id of them, or a handle at the source (one of both is never empty)."""
+    """Who it is about: an id, or a handle at the source (one of both is never empty)."""
 
     id: str
     handle: str
     name: str
     reach: int
     """Followers or audience, people."""
+    company_id: bool = True
+    """Whose the id is: the company's (it names the same person whatever the source), or the source's own."""
+
+    @property
+    def known_by(self) -> tuple[str, str]:
+        """The company's id, and what the source knows them by: the first that isn't empty says who it is."""
+        return (self.id, self.handle) if self.company_id else ("", self.id or self.handle)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,10 +52,13 @@ class Reading:
     ignored: tuple[str, ...]
 
 
-def read_event(plain: object, *, tenant: str | None, received_at: datetime, max_text_bytes: int) -> Reading:
+def read_event(
+    plain: object, *, tenant: str | None, received_at: datetime, max_text_bytes: int, company_ids: bool = True
+) -> Reading:
     """Read one event from decoded JSON. Any JSON gives an event or errors; nothing is raised.
 
     `tenant`: whose key sent it, None when nobody's; an event that names another one is refused, not moved.
+    `company_ids`: whether a customer's id is the company's, or the source's own.
     """
     reader = Reader()
     if not isinstance(plain, dict):
@@ -63,11 +66,13 @@ def read_event(plain: object, *, tenant: str | None, received_at: datetime, max_
         return Reading(None, tuple(reader.errors), ())
     if tenant is not None and plain.get("tenant", tenant) != tenant:
         reader.wrong("/tenant", "is not the tenant of this key (an event needs no tenant: the key says it)")
-    event = _event(reader, plain, received_at, max_text_bytes)
+    event = _event(reader, plain, received_at, max_text_bytes, company_ids)
     return Reading(None if reader.errors else event, tuple(reader.errors), tuple(reader.ignored))
 
 
-def _event(reader: Reader, plain: Fields, received_at: datetime, max_text_bytes: int) -> CustomerEvent:
+def _event(
+    reader: Reader, plain: Fields, received_at: datetime, max_text_bytes: int, company_ids: bool
+) -> CustomerEvent:
     reader.only(plain, EVENT_FIELDS, "")
     channel = reader.word(plain, "channel", CHANNELS, required=True)
     text = reader.text(plain, "text", max_bytes=max_text_bytes)
@@ -82,7 +87,7 @@ def _event(reader: Reader, plain: Fields, received_at: datetime, max_text_bytes:
         kind=kind,
         audience=reader.word(plain, "audience", AUDIENCES) or Audience.CUSTOMER,
         direction=reader.word(plain, "direction", DIRECTIONS) or Direction.INBOUND,
-        customer=_customer(reader, plain),
+        customer=_customer(reader, plain, company_ids),
         conversation=_conversation(reader, plain),
         text=text,
         language=_language(reader, plain),
@@ -125,7 +130,7 @@ def _source(reader: Reader, plain: Fields) -> str:
     return source or "api"
 
 
-def _customer(reader: Reader, plain: Fields) -> Customer:
+def _customer(reader: Reader, plain: Fields, company_ids: bool) -> Customer:
     fields = reader.object(plain, "customer")
     if fields is None:
         if plain.get("customer") is None:
@@ -137,6 +142,7 @@ def _customer(reader: Reader, plain: Fields) -> Customer:
         handle=reader.id(fields, "handle", "/customer"),
         name=reader.line(fields, "name", "/customer"),
         reach=reader.count(fields, "reach", "/customer", maximum=MAX_REACH),
+        company_id=company_ids,
     )
     if not (fields.get("id") or fields.get("handle")):
         reader.wrong("/customer", "needs an id or a handle")

@@ -157,7 +157,7 @@ class KafkaEventLog:
         records = []
         for received in events:
             event = received.event
-            to = address(received.tenant, event.source, event.customer.id, event.customer.handle)
+            to = address(received.tenant, event.source, *event.customer.known_by)
             partition = to.hash % partitions
             if partition in self._unsettled:
                 raise _unavailable("Kafka doesn't acknowledge at present.")

@@ -58,7 +58,13 @@ class Intake:
             raise Problem(429, detail, headers={"Retry-After": str(math.ceil(wait_seconds))})
 
     async def submit(
-        self, tenant: str, headers: Mapping[str, str], work: Work, *, idempotency_key: str = ""
+        self,
+        tenant: str,
+        headers: Mapping[str, str],
+        work: Work,
+        *,
+        company_ids: bool = True,
+        idempotency_key: str = "",
     ) -> Outcome | None:
         """What became of the events that `work` hands over; None when the client went away meanwhile.
 
@@ -70,6 +76,8 @@ class Intake:
             tenant=tenant,
             received_at=datetime.now(UTC),
             max_text_bytes=self.settings.max_text_bytes,
+            company_ids=company_ids,
+            pseudonym_key=self.connections.value.tenant(tenant).pseudonym_key,
             idempotency_key=idempotency_key,
             traceparent=inject_traceparent() if self._traced else _traceparent(headers),
         )

@@ -72,14 +72,15 @@ class WebhooksEndpoint:
             if not source.verify(payload, connection.secrets):
                 raise self._unauthorised(source, "The signature is not valid.")
             try:
-                drafts = source.parse(payload)
+                drafts = source.drafts(payload)
             except PayloadError as error:
                 self._metrics.webhooks.labels(source.name, "unreadable").inc()
                 detail = "The payload can't be read; `errors` says why."
                 raise Problem(422, detail, errors=[FieldError(error.pointer, error.detail)]) from None
             await submit_whole(submission, drafts, max_events=self._settings.max_batch_events)
 
-        outcome = await self._intake.submit(connection.tenant, headers, work)
+        company_ids = not source.knows_customers_itself(connection.options)
+        outcome = await self._intake.submit(connection.tenant, headers, work, company_ids=company_ids)
         if outcome is None:
             return Response(status_code=400)
         self._metrics.webhooks.labels(source.name, _outcome(outcome)).inc()

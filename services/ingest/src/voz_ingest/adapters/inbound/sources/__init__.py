@@ -24,8 +24,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
@@ -129,6 +129,28 @@ class Source:
     customer_ids: Literal["source", "company"]
     success: int
 
+    def drafts(self, payload: Payload) -> list[Draft]:
+        """The events of a payload, with the connection's `instance` before every id: two accounts of a company at one
+        source may use the same ids. Raises PayloadError."""
+        drafts, instance = self.parse(payload), payload.options.get("instance")
+        if instance is None:
+            return drafts
+        ids = (*_IDS, ("customer", "id")) if self.knows_customers_itself(payload.options) else _IDS
+        return [_of_instance(str(instance), draft, ids) for draft in drafts]
+
+    def knows_customers_itself(self, options: Mapping[str, Any]) -> bool:
+        """Whether a customer's id is the source's own, not the company's; a connection's `customer_ids` says so."""
+        return bool(options.get("customer_ids", self.customer_ids) != "company")
+
+
+_IDS: tuple[tuple[str, ...], ...] = (
+    ("id",),
+    ("conversation", "id"),
+    ("conversation", "reply_to"),
+    ("attributes", "edit_of"),
+    ("attributes", "deletion_of"),
+)
+
 
 def names() -> list[str]:
     """The known sources."""
@@ -157,6 +179,17 @@ def load(name: str) -> Source:
         customer_ids=getattr(module, "CUSTOMER_IDS", "source"),
         success=getattr(module, "SUCCESS", 202),
     )
+
+
+def _of_instance(instance: str, draft: Draft, ids: Iterable[tuple[str, ...]]) -> Draft:
+    if draft.errors or not isinstance(draft.plain, dict):
+        return draft
+    plain = {name: dict(value) if isinstance(value, dict) else value for name, value in draft.plain.items()}
+    for *inner, name in ids:
+        fields = plain.get(inner[0]) if inner else plain
+        if isinstance(fields, dict) and fields.get(name):
+            fields[name] = f"{instance}/{fields[name]}"
+    return replace(draft, plain=plain)
 
 
 def decode(body: bytes | bytearray | memoryview) -> object:

@@ -1,0 +1,46 @@
+"""Handles that nobody can read: a keyed hash in their place, the same for the same person."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import replace
+
+from voz_ingest.domain.event import CustomerEvent, Profile, Survey
+
+PREFIX = "p-"
+LINK_PREFIX = "id."
+"""Entries of a profile that name the same person elsewhere begin so."""
+
+
+def pseudonym(key: bytes, value: str) -> str:
+    """HMAC-SHA256 of the value under the tenant's key, 128 bits in hexadecimal; who lacks the key can't try handles."""
+    return PREFIX + hmac.new(key, value.encode(), "sha256").hexdigest()[:32]
+
+
+def pseudonymise(event: CustomerEvent, key: bytes) -> CustomerEvent:
+    """The event without what names its customer to people: handle and name, also where its words repeat them, and the
+    source's own id (a phone number at many). The company's own id stays: it names nobody to outsiders."""
+    customer, text, payload = event.customer, event.text, event.payload
+    handle = pseudonym(key, customer.handle) if customer.handle else ""
+    local_id = "" if customer.company_id else customer.id
+    hidden = {name: handle for name in (customer.handle, customer.handle.lstrip("@"), customer.name) if len(name) > 2}
+    text = _without(text, hidden)
+    match payload:
+        case Survey(comment=comment):
+            payload = replace(payload, comment=_without(comment, hidden))
+        case Profile(attributes):
+            payload = Profile({name: _link(key, name, value) for name, value in attributes.items()})
+    id_ = pseudonym(key, local_id) if local_id else customer.id
+    return replace(event, customer=replace(customer, id=id_, handle=handle, name=""), text=text, payload=payload)
+
+
+def _without(text: str, hidden: Mapping[str, str]) -> str:
+    for name, instead in hidden.items():
+        text = text.replace(name, instead)
+    return text
+
+
+def _link(key: bytes, name: str, value: str) -> str:
+    company = name == f"{LINK_PREFIX}company"
+    return pseudonym(key, value) if name.startswith(LINK_PREFIX) and not company else value
