@@ -20,7 +20,7 @@ class IngestMetrics:
         self.accepted, self.rejected = events.labels("accepted"), events.labels("rejected")
         self.refused = Counter(
             "voz_ingest_refused_total",
-            "Requests refused though they may be valid, by reason: rate, overload, kafka.",
+            "Requests refused though they may be valid, by reason: rate, quota, overload, kafka.",
             ["reason"],
             registry=registry,
         )

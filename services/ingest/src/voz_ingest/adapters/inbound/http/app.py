@@ -13,9 +13,10 @@ from voz_ingest.adapters.inbound.http import document
 from voz_ingest.adapters.inbound.http.bodies import discard_rest
 from voz_ingest.adapters.inbound.http.events import EventsEndpoint
 from voz_ingest.adapters.inbound.http.intake import Intake
-from voz_ingest.adapters.inbound.http.webhooks import PREFIX, WEBHOOKS_PATH, WebhooksEndpoint
+from voz_ingest.adapters.inbound.http.webhooks import PREFIX, WebhooksEndpoint
 from voz_ingest.config import Settings
 from voz_ingest.domain.budget import ByteBudget
+from voz_ingest.domain.quota import DailyUsage
 from voz_ingest.metrics import IngestMetrics
 from voz_ingest.ports import EventLog
 from voz_streamkit.health import Health
@@ -32,6 +33,7 @@ def build_app(
     budget: ByteBudget,
     metrics: IngestMetrics,
     connections: ConnectionsInForce | None = None,
+    usage: DailyUsage | None = None,
 ) -> FastAPI:
     """The HTTP service over a log. Its `state.api_keys` (streamkit's auth) is still to be set."""
     app = create_app(
@@ -42,7 +44,7 @@ def build_app(
         metrics=metrics.shared,
         max_body_bytes=max(settings.max_stream_bytes, settings.max_body_bytes),
     )
-    intake = Intake(settings, log, budget, metrics, connections or NoConnections())
+    intake = Intake(settings, log, budget, metrics, connections or NoConnections(), usage or DailyUsage())
     events, webhooks = EventsEndpoint(intake), WebhooksEndpoint(intake, metrics)
     app.user_middleware.append(Middleware(_Hot, events=events.receive, webhooks=webhooks.receive))  # the innermost one
     document.complete(app)
@@ -59,7 +61,7 @@ class _Hot:
     def __init__(self, app: ASGIApp, events: Endpoint, webhooks: Endpoint) -> None:
         self._app = app
         self._events = _Route(document.EVENTS_PATH, events)
-        self._webhooks = _Route(WEBHOOKS_PATH, webhooks)
+        self._webhooks = _Route(document.WEBHOOKS_PATH, webhooks)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = self._route(scope["path"]) if scope["type"] == "http" else None

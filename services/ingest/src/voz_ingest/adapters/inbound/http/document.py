@@ -178,7 +178,11 @@ EXAMPLE = {
 }
 
 
-_PROBLEMS = problem_responses(401, 403, 413, 415, 422, 429, 503)
+_RECEIPT: Schema = {"application/json": {"schema": {"$ref": "#/components/schemas/Receipt"}}}
+
+
+def _problems(*statuses: int) -> Schema:
+    return {str(status): found for status, found in problem_responses(*statuses).items()}
 
 
 def _header(name: str, description: str) -> Schema:
@@ -216,25 +220,66 @@ _EVENTS: Schema = {
             },
         },
         "responses": {
-            "202": {
-                "description": "Replicated",
-                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Receipt"}}},
-            },
-            **{str(status): found for status, found in _PROBLEMS.items()},
+            "202": {"description": "Replicated", "content": _RECEIPT},
+            **_problems(401, 403, 413, 415, 422, 429, 503),
+        },
+    },
+}
+
+
+WEBHOOKS_PATH = "/v1/webhooks/{connection}"
+_CONNECTION: Schema = {
+    "name": "connection",
+    "in": "path",
+    "required": True,
+    "description": "A connection of VOZ_CONNECTIONS_FILE.",
+    "schema": {"type": "string"},
+}
+_SECRET: Schema = {
+    "name": "secret",
+    "in": "query",
+    "required": False,
+    "description": "The connection's secret, for sources that sign nothing.",
+    "schema": {"type": "string"},
+}
+_WEBHOOKS: Schema = {
+    "parameters": [_CONNECTION],
+    "post": {
+        "summary": "A source's own webhook",
+        "description": "In the source's own shape and with its own signature, which is checked before anything is read."
+        " What is no event (a receipt, a type that nobody knows) is accepted and counted.",
+        "tags": ["webhooks"],
+        "operationId": "receiveWebhook",
+        "parameters": [_SECRET],
+        "requestBody": {"required": True, "content": {"*/*": {"schema": {}}}},
+        "responses": {
+            "200": {"description": "Replicated, for sources that take no other word for it", "content": _RECEIPT},
+            "202": {"description": "Replicated", "content": _RECEIPT},
+            **_problems(401, 404, 413, 422, 429, 503),
+        },
+    },
+    "get": {
+        "summary": "A source's challenge",
+        "description": "The question whether this endpoint is ours: its parameters are the source's.",
+        "tags": ["webhooks"],
+        "operationId": "answerChallenge",
+        "responses": {
+            "200": {"description": "The answer", "content": {"*/*": {"schema": {"type": "string"}}}},
+            **_problems(401, 404, 405),
         },
     },
 }
 
 
 def complete(app: FastAPI) -> None:
-    """Add the path that FastAPI doesn't know of, with its schemas and its security scheme."""
+    """Add the paths that FastAPI doesn't know of, with their schemas and the security scheme."""
     made = app.openapi
 
     def openapi() -> Schema:
         schema = made()
         components = schema.setdefault("components", {})
         components.setdefault("schemas", {}).update(SCHEMAS)
-        schema["paths"] = {EVENTS_PATH: _EVENTS, **schema["paths"]}
+        schema["paths"] = {EVENTS_PATH: _EVENTS, WEBHOOKS_PATH: _WEBHOOKS, **schema["paths"]}
         components["securitySchemes"] = {
             "key": {"type": "http", "scheme": "bearer", "description": "An API key with the scope `events:write`."}
         }

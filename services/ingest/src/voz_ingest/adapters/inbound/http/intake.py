@@ -18,6 +18,7 @@ from voz_ingest.adapters.inbound.http.answers import interrupted
 from voz_ingest.config import Settings
 from voz_ingest.domain.budget import ByteBudget, Held, OverBudgetError
 from voz_ingest.domain.connection import TenantLimits
+from voz_ingest.domain.quota import DailyUsage, seconds_until_tomorrow
 from voz_ingest.domain.rate import RateLimit
 from voz_ingest.metrics import IngestMetrics
 from voz_ingest.ports import EventLog, LogUnavailableError
@@ -41,12 +42,14 @@ class Intake:
         budget: ByteBudget,
         metrics: IngestMetrics,
         connections: ConnectionsInForce,
+        usage: DailyUsage,
     ) -> None:
         self.settings, self.connections = settings, connections
         self._log, self._budget, self._metrics = log, budget, metrics
         self._traced = settings.otlp_endpoint is not None
         self._default_limits = TenantLimits(settings.rate_events_per_second, settings.rate_burst_events)
         self._rate = RateLimit()
+        self._usage = usage
 
     def admit(self, tenant: str) -> None:
         """Raise Problem 429 when the tenant has sent as much as it may."""
@@ -55,7 +58,12 @@ class Intake:
         if wait_seconds > 0:
             self._metrics.refused.labels("rate").inc()
             detail = f"More than {limits.events_per_second:g} events a second from this tenant."
-            raise Problem(429, detail, headers={"Retry-After": str(math.ceil(wait_seconds))})
+            raise _too_much(detail, wait_seconds)
+        now = datetime.now(UTC)
+        if limits.events_per_day is not None and self._usage.used(tenant, now) >= limits.events_per_day:
+            self._metrics.refused.labels("quota").inc()
+            detail = f"More than {limits.events_per_day} events today from this tenant; the day is UTC's."
+            raise _too_much(detail, seconds_until_tomorrow(now))
 
     async def submit(
         self,
@@ -95,6 +103,7 @@ class Intake:
                 self._metrics.accepted.inc(len(outcome.ids))
                 self._metrics.rejected.inc(len(outcome.rejected))
                 self._rate.charge(tenant, self._limits(tenant), outcome.seen, time.monotonic())
+                self._usage.charge(tenant, len(outcome.ids), datetime.now(UTC))
         return outcome
 
     def _limits(self, tenant: str) -> TenantLimits:
@@ -109,6 +118,10 @@ class Intake:
             case LogUnavailableError():
                 self._metrics.refused.labels("kafka").inc()
         return interrupted(error, submission.outcome)
+
+
+def _too_much(detail: str, wait_seconds: float) -> Problem:
+    return Problem(429, detail, headers={"Retry-After": str(math.ceil(wait_seconds))})
 
 
 def _traceparent(headers: Mapping[str, str]) -> str:

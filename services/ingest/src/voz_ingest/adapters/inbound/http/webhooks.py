@@ -10,6 +10,7 @@ from fastapi import Request, Response
 from voz_ingest.adapters.inbound import sources
 from voz_ingest.adapters.inbound.http.answers import answer
 from voz_ingest.adapters.inbound.http.bodies import read_whole, submit_whole
+from voz_ingest.adapters.inbound.http.document import WEBHOOKS_PATH
 from voz_ingest.adapters.inbound.http.intake import Intake
 from voz_ingest.adapters.inbound.sources import Payload, PayloadError, Source
 from voz_ingest.domain.budget import Held
@@ -18,8 +19,7 @@ from voz_ingest.metrics import IngestMetrics
 from voz_ingest.use_cases import Outcome, Submission
 from voz_streamkit.http.problems import FieldError, Problem
 
-WEBHOOKS_PATH = "/v1/webhooks/{connection}"
-PREFIX = "/v1/webhooks/"
+PREFIX = WEBHOOKS_PATH.removesuffix("{connection}")
 
 
 class WebhooksEndpoint:
