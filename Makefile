@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status clean test test-unit test-contract test-integration test-e2e test-chaos \
+.PHONY: help setup demo up down status clean test test-unit test-contract test-integration test-e2e test-browser test-chaos \
         check lint types layers proto proto-check format bench bench-% chaos replay model model-eval openapi
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && \
@@ -10,6 +10,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command 
 BIN := .venv/bin
 PACKAGES := libs/contracts libs/streamkit services/ingest services/enrich services/router services/metrics-api devstack
 INSTALLED := .venv/.installed
+BROWSER := .venv/.browser
 SPEED ?= 60
 FILE ?= ../shared/data/airline/replay.jsonl
 
@@ -30,6 +31,11 @@ $(INSTALLED): constraints.txt requirements-dev.txt pyproject.toml $(PACKAGES:%=%
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation $(PACKAGES:%=-e %)
 	@touch $@
 
+$(BROWSER): requirements-browser.txt constraints.txt $(INSTALLED)
+	@echo "[setup] packages that drive a browser (for tests)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements-browser.txt
+	@touch $@
+
 demo: setup ## the whole pipeline with simulated customers, live in the terminal; Ctrl-C ends it
 	@$(BIN)/voz-stack demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
@@ -48,10 +54,10 @@ clean: $(INSTALLED) ## stop it and erase its data
 replay: setup ## play a recorded stream into the running pipeline: FILE=… SPEED=…
 	@$(BIN)/voz-stack replay --file "$(FILE)" --speed $(SPEED)
 
-test: setup ## every test tier that CI runs
+test: setup $(BROWSER) ## every test tier that CI runs
 	@$(BIN)/python -m pytest tests
 
-test-%: setup
+test-%: setup $(BROWSER)
 	@$(BIN)/python -m pytest tests/$*
 
 check: $(INSTALLED) lint types layers proto-check ## format, lint, types, layers, protobuf, stale generated files
@@ -62,7 +68,7 @@ lint: $(INSTALLED) ## formatting and lint
 format: $(INSTALLED) ## format and mend what can be mended
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-types: $(INSTALLED) ## strict types
+types: $(BROWSER) ## strict types
 	@$(BIN)/mypy
 
 layers: $(INSTALLED) ## who may import whom

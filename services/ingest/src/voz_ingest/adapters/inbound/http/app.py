@@ -13,6 +13,7 @@ from voz_ingest.adapters.inbound.http import document
 from voz_ingest.adapters.inbound.http.bodies import discard_rest
 from voz_ingest.adapters.inbound.http.events import EventsEndpoint
 from voz_ingest.adapters.inbound.http.intake import Intake
+from voz_ingest.adapters.inbound.http.snippet import add_snippet
 from voz_ingest.adapters.inbound.http.webhooks import PREFIX, WebhooksEndpoint
 from voz_ingest.config import Settings
 from voz_ingest.domain.budget import ByteBudget
@@ -47,6 +48,7 @@ def build_app(
     intake = Intake(settings, log, budget, metrics, connections or NoConnections(), usage or DailyUsage())
     events, webhooks = EventsEndpoint(intake), WebhooksEndpoint(intake, metrics)
     app.user_middleware.append(Middleware(_Hot, events=events.receive, webhooks=webhooks.receive))  # the innermost one
+    add_snippet(app)
     document.complete(app)
     return app
 
