@@ -11,6 +11,7 @@ import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 from voz_contracts.cloudevents import rfc3339
+from voz_devstack.places import Webhook
 
 _PATIENCE_SECONDS = 120.0
 _backoff = wait_exponential_jitter(multiplier=0.2, max=5.0)
@@ -75,6 +76,32 @@ class IngestClient:
             return Sent((), [f"{error['pointer']}: {error['detail']}" for error in body["errors"]])
         answer.raise_for_status()
         return Sent(body["ids"], [f"/{each['index']}{each['pointer']}: {each['detail']}" for each in body["rejected"]])
+
+
+class SourceClient:
+    """Sends what sources send, as they do: again until it is taken."""
+
+    def __init__(self, http: httpx.AsyncClient, url: str) -> None:
+        self._http, self._url = http, url
+
+    async def send(self, webhook: Webhook) -> Sent:
+        """Send a webhook. Raises BusyError when ingest won't take it for two minutes."""
+        async for attempt in _persistently():
+            with attempt:
+                url = f"{self._url}{webhook.path}"
+                answer = await _ask(self._http, "POST", url, content=webhook.body, headers=webhook.headers)
+                if answer.is_success:
+                    return Sent(answer.json()["ids"], ())
+                return Sent((), [f"{webhook.path.partition('?')[0]}: {answer.status_code} {answer.json()['detail']}"])
+        raise AssertionError("tenacity ends by an answer or an error")
+
+    async def link(self, identities: Sequence[str]) -> None:
+        """Say that these are one person."""
+        async for attempt in _persistently():
+            with attempt:
+                body = {"identities": list(identities), "note": "demo"}
+                answer = await _ask(self._http, "POST", f"{self._url}/v1/identities/links", json=body)
+                answer.raise_for_status()
 
 
 class RouterClient:

@@ -82,7 +82,8 @@ def demo(chosen: argparse.Namespace) -> int:
 
     async def play(stop: asyncio.Event) -> Summary:
         with demo_view(console) as view:
-            return await run_demo(info, key, DemoOptions(chosen.seconds, chosen.rate, chosen.seed), view, stop)
+            options = DemoOptions(chosen.seconds, chosen.rate, chosen.seed)
+            return await run_demo(info, key, stack.connection_secrets, options, view, stop)
 
     try:
         _tell_where(info, stack.state)

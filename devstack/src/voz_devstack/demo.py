@@ -9,13 +9,23 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
 from voz.v1.case_pb2 import SupportCase
-from voz_contracts.cloudevents import rfc3339
-from voz_devstack.clients import BusyError, IngestClient, Kpi, MetricsClient, Queue, RouterClient, http_client
+from voz_devstack.clients import (
+    BusyError,
+    IngestClient,
+    Kpi,
+    MetricsClient,
+    Queue,
+    RouterClient,
+    SourceClient,
+    http_client,
+)
 from voz_devstack.desk import Desk
-from voz_devstack.simulator import SOURCE, simulate
+from voz_devstack.places import SOURCES
+from voz_devstack.senders import Senders
+from voz_devstack.simulator import simulate
 from voz_devstack.stackfile import StackInfo
 from voz_devstack.stories import load_stories
 from voz_devstack.tally import Tally, tallying
@@ -42,6 +52,7 @@ _DESK_SECONDS = 15.0
 _SECONDS_BETWEEN_STEPS = 3
 _SMALLEST_CROWD = 8
 _EVENTS_PER_AGENT = 2
+_SHOWN_CASES = 6
 
 
 @dataclass(frozen=True)
@@ -105,23 +116,34 @@ class View(Protocol):
         """Show how it stands."""
 
 
-async def run_demo(info: StackInfo, api_key: str, options: DemoOptions, view: View, stop: asyncio.Event) -> Summary:
-    """Play the demo on a running stack until its time is over or `stop`, then wait until all is counted."""
+async def run_demo(
+    info: StackInfo,
+    api_key: str,
+    secrets: Mapping[str, str],
+    options: DemoOptions,
+    view: View,
+    stop: asyncio.Event,
+) -> Summary:
+    """Play the demo on a running stack until its time is over or `stop`, then wait until all is counted.
+
+    `secrets`: of the development connections; without them everybody speaks by `/v1/events`.
+    """
     if info.api_key is None:
         raise ValueError(
             "the stack's keys are yours: name one with all scopes in VOZ_API_KEY and start the stack again"
         )
     started = datetime.now(UTC)
     run = f"demo-{started:%Y%m%dt%H%M%S}"
-    async with http_client(api_key) as http, tallying(info.kafka_bootstrap, info.topic_prefix, run) as tally:
+    async with http_client(api_key) as http, tallying(info.kafka_bootstrap, info.topic_prefix) as tally:
+        senders = Senders(IngestClient(http, info.ingest_url), SourceClient(http, info.ingest_url), secrets, started)
         demo = _Demo(
             run,
             options,
-            IngestClient(http, info.ingest_url),
+            senders,
             RouterClient(http, info.router_url),
             MetricsClient(http, info.metrics_api_url),
             tally,
-            Progress(info.board_url),
+            Progress(info.board_url, accepted=tally.accepted),
             view,
             started,
         )
@@ -132,7 +154,7 @@ async def run_demo(info: StackInfo, api_key: str, options: DemoOptions, view: Vi
 class _Demo:
     run: str
     options: DemoOptions
-    ingest: IngestClient
+    senders: Senders
     router: RouterClient
     metrics: MetricsClient
     tally: Tally
@@ -165,8 +187,8 @@ class _Demo:
             accepted=len(self.progress.accepted),
             enriched=self.progress.enriched,
             counted=counted,
-            cases_opened=len(self.tally.opened),
-            cases_resolved=len(self.tally.resolved),
+            cases_opened=len(self.tally.cases),
+            cases_resolved=self.tally.resolved,
             dead_letters=self.tally.dead_letters,
             rejected=tuple(self.progress.rejected),
         )
@@ -178,15 +200,12 @@ class _Demo:
         began = time.monotonic()
         while not stop.is_set() and not self._over(elapsed := time.monotonic() - began):
             due = int(elapsed * self.options.rate) - self.progress.sent
-            batch: list[dict[str, Any]] = []
-            for _ in range(due):
-                happening = next(happenings)
-                desk.stories[happening.customer.id] = happening.customer.story
-                # One millisecond apart: customers' order is also the order of their times.
-                at = datetime.now(UTC) + timedelta(milliseconds=len(batch))
-                batch.append({**happening.body, "occurred_at": rfc3339(at)})
-            if batch:
-                sent = await self.ingest.send(batch)
+            if due > 0:
+                batch = [next(happenings) for _ in range(due)]
+                for happening in batch:
+                    for name in self.senders.names(happening.customer):
+                        desk.stories[name] = happening.customer.story
+                sent = await self.senders.send(batch)
                 self.progress.sent += len(batch)
                 self.progress.accepted.update(sent.ids)
                 self.progress.rejected += sent.rejected
@@ -210,10 +229,11 @@ class _Demo:
             await asyncio.sleep(_LOOK_EVERY_SECONDS)
 
     def _refresh(self) -> None:
-        self.progress.enriched = len(self.tally.enriched & self.progress.accepted)
-        self.progress.cases_opened = len(self.tally.opened)
-        self.progress.cases_resolved = len(self.tally.resolved)
-        self.progress.newest_cases = tuple(self.tally.newest_cases)
+        cases = self.tally.cases
+        self.progress.enriched = self.tally.enriched
+        self.progress.cases_opened = len(cases)
+        self.progress.cases_resolved = self.tally.resolved
+        self.progress.newest_cases = tuple(cases[-_SHOWN_CASES:])
         self.view.show(self.progress)
 
     async def _settle(self) -> int:
@@ -227,7 +247,7 @@ class _Demo:
                 counted = -1
             self._refresh()
             now = time.monotonic()
-            if (seen := (len(self.tally.opened), len(self.tally.resolved))) != cases:
+            if (seen := (self.progress.cases_opened, self.progress.cases_resolved)) != cases:
                 cases, quiet_since = seen, now
             caught_up = len(self.progress.accepted) == self.progress.enriched == counted
             if (caught_up and now - quiet_since > _CASES_QUIET_SECONDS) or now > deadline:
@@ -236,4 +256,5 @@ class _Demo:
 
     async def _counted(self) -> int:
         """Simulated events counted since the start; the window begins with its minute."""
-        return await self.metrics.volume(SOURCE, self.started, self.started + timedelta(days=1))
+        end = self.started + timedelta(days=1)
+        return sum([await self.metrics.volume(source, self.started, end) for source in SOURCES])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from voz_devstack.clients import BusyError, ConflictError, RouterClient
-from voz_devstack.simulator import SOURCE
+from voz_devstack.places import SOURCES
 from voz_devstack.stories import Story
 
 _NAMES = ("marta", "tom", "aisha", "paulo", "camille", "jonas", "giulia", "ines")
@@ -71,7 +71,7 @@ class Desk:
     ) -> None:
         for case in cases:
             # Only simulated customers: on a stack that is in use there are others, whom real people answer.
-            if case["source"] != SOURCE or case["id"] in self._taken or waiting.full() or stop.is_set():
+            if case["source"] not in SOURCES or case["id"] in self._taken or waiting.full() or stop.is_set():
                 continue
             self._taken.add(case["id"])
             waiting.put_nowait(case)
@@ -99,7 +99,8 @@ class Desk:
         self.resolved += 1
 
     async def _solve(self, agent: str, case: Mapping[str, Any], language: str, turn: int) -> None:
-        story = self.stories.get(case["customer"]["id"] or "")
+        customer = case["customer"]
+        story = self.stories.get(customer["id"] or customer["handle"] or "")
         note = story.note if story else NOTES.get(language, NOTES["en"])
         outcome = "thanked" if case["queue"] == _ADVOCATES else story.outcome if story else "solved"
         await self._act(case, "claim", turn, agent=agent)

@@ -73,13 +73,14 @@ def service_program(
 
 
 def shared_environment(
-    *, kafka_bootstrap: str, postgres_dsn: str, keys_file: Path, policy_file: str | None
+    *, kafka_bootstrap: str, postgres_dsn: str, keys_file: Path, connections_file: Path, policy_file: str | None
 ) -> dict[str, str]:
     """What every service of the stack is told; all else comes from the caller's environment or is a default."""
     found = {
         "VOZ_KAFKA_BOOTSTRAP": kafka_bootstrap,
         "VOZ_POSTGRES_DSN": postgres_dsn,
         "VOZ_KEYS_FILE": str(keys_file),
+        "VOZ_CONNECTIONS_FILE": str(connections_file),
         # A killed worker comes back under its name and gets its partitions at once.
         "VOZ_ENRICH_INSTANCE_ID": "devstack-1",
     }

@@ -40,6 +40,11 @@ class Stack:
         """What runs here; None when nothing does, or when its start never came to an end."""
         return read_info(self.state.stack_file) if self.supervisor.is_running() else None
 
+    @property
+    def connection_secrets(self) -> Mapping[str, str]:
+        """Of the development connections, by connection; none when the connections are somebody else's."""
+        return self.state.connections(self._environment)[1]
+
     def up(self) -> StackInfo:
         """Start everything and return when everything is ready. What runs already is left alone.
 
@@ -95,6 +100,7 @@ class _Start:
         self._tell = report
         self._ports = state.ports(environment)
         self._keys_file, self._api_key = state.keys(environment)
+        self._connections_file, _ = state.connections(environment)
         self._kafka = self._own_kafka()
         self._postgres = self._own_postgres()
 
@@ -104,6 +110,7 @@ class _Start:
             kafka_bootstrap=self._bootstrap,
             postgres_dsn=self._dsn,
             keys_file=self._keys_file,
+            connections_file=self._connections_file,
             policy_file=self._environment.get("VOZ_POLICY_FILE"),
         )
         services = [programs.service_program(service, self._ports, shared, self._state) for service in ALL_SERVICES]

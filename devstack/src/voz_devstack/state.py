@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import yaml
 
 from voz_devstack.jars import checkout
+from voz_devstack.places import PLACES, connections
 from voz_devstack.ports import allocate_ports, is_free
 from voz_devstack.stackfile import write_private
 from voz_streamkit.http.auth import SCOPES, hash_key, new_key
@@ -68,7 +70,7 @@ class StateFolder:
     @property
     def erased_by_clean(self) -> Sequence[Path]:
         """What holds data or speaks of them; downloads and ports stay."""
-        names = ("stack.json", "keys.yaml", "api-key")
+        names = ("stack.json", "keys.yaml", "api-key", "connections.yaml")
         return (self.kafka, self.postgres, self.logs, self.supervisor, *(self.path / name for name in names))
 
     def ports(self, environment: Mapping[str, str]) -> dict[str, int]:
@@ -98,6 +100,24 @@ class StateFolder:
             file.write_text(yaml.safe_dump({"keys": [entry]}, sort_keys=False), encoding="utf-8")
             write_private(secret, key + "\n")
         return file, secret.read_text(encoding="utf-8").strip()
+
+    def connections(self, environment: Mapping[str, str]) -> tuple[Path, Mapping[str, str]]:
+        """The connections file, and the secrets of the development connections in it, by connection.
+
+        VOZ_CONNECTIONS_FILE, which has none of those, or one of this stack's own with a secret for each place where
+        simulated customers speak.
+        """
+        named = environment.get("VOZ_CONNECTIONS_FILE")
+        if named:
+            if not Path(named).is_file():
+                raise StateError(f"VOZ_CONNECTIONS_FILE names {named}, which is no file")
+            return Path(named).absolute(), {}
+        file = self.path / "connections.yaml"
+        if not file.exists():
+            fresh = {place.connection: secrets.token_urlsafe(24) for place in PLACES}
+            write_private(file, yaml.safe_dump({"connections": connections(TENANT, fresh)}, sort_keys=False))
+        written = yaml.safe_load(file.read_text(encoding="utf-8"))["connections"]
+        return file, {each["id"]: each["secrets"][0] for each in written}
 
 
 def _named_port(name: str, environment: Mapping[str, str]) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,43 +13,56 @@ from voz.v1.case_pb2 import CASE_EVENT_TYPE_OPENED, CASE_EVENT_TYPE_RESOLVED, Ca
 from voz.v1.enriched_event_pb2 import EnrichedEvent
 from voz_contracts.topics import CASES, DEAD_LETTER, ENRICHED
 
-_SHOWN_CASES = 6
-
 
 @dataclass
 class Tally:
-    """Sets of ids, so that what is delivered twice counts once. `run` begins the ids of this run's customers."""
+    """What became of one run's events, whoever else speaks meanwhile; what is delivered twice counts once.
 
-    run: str
-    enriched: set[str] = field(default_factory=set)
-    opened: set[str] = field(default_factory=set)
-    resolved: set[str] = field(default_factory=set)
+    A case is of this run when its customer is: one of those whose accepted events were enriched.
+    """
+
+    accepted: set[str] = field(default_factory=set)
+    """Ids of the run's events, filled by whoever sends them."""
+    _enriched: dict[str, str] = field(default_factory=dict)
+    _opened: dict[str, SupportCase] = field(default_factory=dict)
+    _resolved: set[str] = field(default_factory=set)
     dead_letters: int = 0
-    newest_cases: deque[SupportCase] = field(default_factory=lambda: deque(maxlen=_SHOWN_CASES))
 
     def add_enriched(self, value: bytes) -> None:
         """An answer of enrich."""
         event = EnrichedEvent.FromString(value).event
-        if event.customer.id.startswith(f"{self.run}-"):
-            self.enriched.add(event.id)
+        self._enriched[event.id] = event.customer.key
 
     def add_case(self, value: bytes) -> None:
         """Something that happened to a case."""
         happened = CaseEvent.FromString(value)
         case = happened.support_case
-        if not case.customer.id.startswith(f"{self.run}-"):
-            return
-        if happened.type == CASE_EVENT_TYPE_OPENED and case.id not in self.opened:
-            self.opened.add(case.id)
-            self.newest_cases.append(case)
+        if happened.type == CASE_EVENT_TYPE_OPENED:
+            self._opened.setdefault(case.id, case)
         if happened.type == CASE_EVENT_TYPE_RESOLVED:
-            self.resolved.add(case.id)
+            self._resolved.add(case.id)
+
+    @property
+    def enriched(self) -> int:
+        """Of the accepted events."""
+        return len(self.accepted & self._enriched.keys())
+
+    @property
+    def cases(self) -> list[SupportCase]:
+        """Cases of this run's customers, in the order of their opening."""
+        customers = {self._enriched[each] for each in self.accepted & self._enriched.keys()}
+        return [case for case in self._opened.values() if case.customer.key in customers]
+
+    @property
+    def resolved(self) -> int:
+        """How many of them were resolved, be it for a while."""
+        return sum(case.id in self._resolved for case in self.cases)
 
 
 @asynccontextmanager
-async def tallying(bootstrap: str, prefix: str, run: str) -> AsyncIterator[Tally]:
+async def tallying(bootstrap: str, prefix: str) -> AsyncIterator[Tally]:
     """A tally of everything that is published from now on, kept up in the background."""
-    tally = Tally(run)
+    tally = Tally()
     names = [prefix + topic.name for topic in (ENRICHED, CASES, DEAD_LETTER)]
     consumer = AIOKafkaConsumer(*names, bootstrap_servers=bootstrap, enable_auto_commit=False)
     await consumer.start()
