@@ -58,6 +58,12 @@ def rfc3339(moment: datetime) -> str | None:
         return None
 
 
+def unix(value: Any) -> float | None:
+    """ISO 8601 as Unix time in seconds."""
+    found = iso(value)
+    return None if found is None else datetime.fromisoformat(found).timestamp()
+
+
 def _since_epoch(value: Any, microseconds_each: int) -> str | None:
     found = walk.number(value)
     if found is None:

@@ -6,11 +6,13 @@ Nothing here raises, so a source reads what it knows and leaves the rest.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
 Json = Any
 Fields = dict[str, Any]
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*")
 
 
 def at(document: Json, *path: str | int) -> Json:
@@ -39,6 +41,12 @@ def identifier(document: Json, *path: str | int) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         return ""
     return str(value).strip()
+
+
+def language(document: Json, *path: str | int) -> str:
+    """A language tag such as `es` or `pt-BR`; else empty."""
+    found = string(document, *path)
+    return found if _LANGUAGE.fullmatch(found) else ""
 
 
 def number(document: Json, *path: str | int) -> float | None:

@@ -1,0 +1,144 @@
+"""Mastodon: posts, mentions, edits and deletions, from its streaming API, its REST API and its webhooks.
+
+https://docs.joinmastodon.org/methods/streaming/
+https://docs.joinmastodon.org/entities/Status/
+https://docs.joinmastodon.org/entities/Notification/
+https://docs.joinmastodon.org/admin/webhooks/
+
+A post is named by its `id` at the server that we listen to, and not by its `uri`: a deletion says nothing but that id.
+Ids of people are the server's too: a tenant that listens to several servers sets the option `instance`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from voz_ingest.adapters.inbound.formats import drafts, html, ids, people, signatures, times, walk
+from voz_ingest.adapters.inbound.formats.walk import Fields, Json
+from voz_ingest.adapters.inbound.sources import Payload, PayloadError, decode
+from voz_ingest.domain.draft import Draft
+
+_STATUS_EVENTS = frozenset({"update", "status.update", "status.created", "status.updated"})
+_NOTIFICATIONS = frozenset({"mention", "status", "update", "quote"})
+"""Notifications of what somebody wrote; the others tell of boosts, favourites, follows, moderation."""
+_QUOTE_LINK = frozenset({"p.quote-inline"})
+"""The paragraph that links to the quoted post, for readers that don't know quotes."""
+_HOST = re.compile(r"https?://([^/?#]+)")
+
+
+def parse(payload: Payload) -> list[Draft]:
+    """The posts of a streaming event, of a webhook, or of one entity or an array of them as the REST API gives them."""
+    document = decode(payload.body)
+    if not isinstance(document, (dict, list)):
+        raise PayloadError("", "must be a JSON object or an array")
+    entries = document if isinstance(document, list) else [document]
+    return drafts.once(event for entry in entries if isinstance(entry, dict) for event in _events(payload, entry))
+
+
+def verify(payload: Payload, secrets: Sequence[str]) -> bool:
+    """Whether the server signed its webhook; what carries no signature must have the secret in the URL."""
+    given = payload.headers.get("x-hub-signature", "").strip()
+    if not given:
+        return signatures.secret_in_url(payload, secrets)
+    return signatures.matches([given], ["sha256=" + signatures.hex_hmac(secret, payload.body) for secret in secrets])
+
+
+def _events(payload: Payload, entry: Fields) -> Iterator[Fields]:
+    name = walk.string(entry, "event")
+    if name == "delete":
+        yield from _deleted(walk.identifier(entry, "payload").strip('"'))
+    elif name in _STATUS_EVENTS:
+        yield from _status(payload, _content(entry))
+    elif name in ("notification", "conversation"):
+        yield from _entity(payload, _content(entry))
+    elif not name:
+        yield from _entity(payload, entry)
+
+
+def _content(entry: Fields) -> Fields:
+    """What an event is about: JSON in a string when streamed, an object in a webhook."""
+    content: Json = entry.get("payload", entry.get("object"))
+    if isinstance(content, str):
+        try:
+            content = decode(content.encode(errors="surrogatepass"))
+        except PayloadError as error:
+            raise PayloadError("/payload", error.detail) from None
+    return walk.fields(content)
+
+
+def _entity(payload: Payload, entity: Fields) -> Iterator[Fields]:
+    """A post, whether it stands alone, in a notification or in a conversation."""
+    if "last_status" in entity:
+        yield from _status(payload, walk.fields(entity, "last_status"))
+    elif "content" in entity:
+        yield from _status(payload, entity)
+    elif walk.string(entity, "type") in _NOTIFICATIONS:
+        status = walk.fields(entity, "status")
+        yield from _status(payload, {"account": walk.fields(entity, "account"), **status})
+
+
+def _status(payload: Payload, status: Fields) -> Iterator[Fields]:
+    name, text = ids.compose(walk.identifier(status, "id")), _text(status)
+    if not name or not text or walk.fields(status, "reblog"):
+        return
+    account = walk.fields(status, "account")
+    outbound = people.is_own(payload.own, *_names(account))
+    event = walk.some(
+        source="mastodon",
+        id=name,
+        channel="social",
+        direction="outbound" if outbound else None,
+        customer=_person(_recipient(payload, status, account) if outbound else account),
+        conversation=walk.some(reply_to=ids.compose(walk.identifier(status, "in_reply_to_id"))),
+        text=text,
+        language=walk.language(status, "language"),
+        occurred_at=times.iso(walk.at(status, "created_at")),
+        attributes=drafts.attributes(
+            url=walk.string(status, "url") or walk.string(status, "uri"),
+            visibility=walk.string(status, "visibility"),
+            bot=walk.flag(account, "bot") or None,
+        ),
+    )
+    edited_at = walk.string(status, "edited_at")
+    yield {**drafts.edit(event, edited_at), "occurred_at": times.iso(edited_at)} if edited_at else event
+
+
+def _deleted(status_id: str) -> Iterator[Fields]:
+    name = ids.compose(status_id)
+    if name:
+        yield drafts.deletion({"source": "mastodon", "id": name, "channel": "social", "customer": people.NOBODY})
+
+
+def _text(status: Fields) -> str:
+    """The warning that its author put in front of a post, and the post."""
+    warning = walk.string(status, "spoiler_text")
+    return "\n\n".join(filter(None, (warning, html.to_text(walk.string(status, "content"), without=_QUOTE_LINK))))
+
+
+def _recipient(payload: Payload, status: Fields, author: Fields) -> Fields:
+    """To whom the company writes: whom it answers, else whom it names, else everybody, which is itself."""
+    mentions = [who for who in walk.objects(status, "mentions") if not people.is_own(payload.own, *_names(who))]
+    answered = walk.identifier(status, "in_reply_to_account_id")
+    if answered and answered != walk.identifier(author, "id") and not people.is_own(payload.own, answered):
+        return next((who for who in mentions if walk.identifier(who, "id") == answered), {"id": answered})
+    return mentions[0] if mentions else author
+
+
+def _person(account: Fields) -> Fields:
+    person = walk.some(
+        id=walk.identifier(account, "id"),
+        handle=walk.string(account, "acct"),
+        name=people.full_name(walk.string(account, "display_name")),
+        reach=walk.count(account, "followers_count") or None,
+    )
+    return person if "id" in person or "handle" in person else people.NOBODY
+
+
+def _names(account: Fields) -> Iterator[str]:
+    """All that an account may be called by: a person of the server itself has no server in `acct`."""
+    handle, url = walk.string(account, "acct"), walk.string(account, "url")
+    yield from (walk.identifier(account, "id"), handle, url, walk.string(account, "uri"))
+    host = _HOST.match(url)
+    if handle and host and "@" not in handle:
+        yield f"{handle}@{host[1]}"

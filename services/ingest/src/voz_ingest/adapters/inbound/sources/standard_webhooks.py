@@ -1,0 +1,93 @@
+"""Standard Webhooks: any sender that signs so, with events in Voz's plain form, bare or in its envelope.
+
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+https://docs.svix.com/receiving/verifying-payloads/how-manual (the same scheme, whose headers begin with `svix-`)
+
+A body is what `POST /v1/events` takes, or `{"type", "timestamp", "data": the plain form}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
+
+from voz_ingest.adapters.inbound.formats import ids, signatures, times
+from voz_ingest.adapters.inbound.sources import Payload, api
+from voz_ingest.domain.draft import Draft
+from voz_ingest.domain.fields import escape
+
+CUSTOMER_IDS = "company"
+
+_ENVELOPE = frozenset({"type", "timestamp", "data", "id"})
+
+
+def parse(payload: Payload) -> list[Draft]:
+    """The events of a body. One without an id is named by the header `webhook-id`, which a redelivery repeats."""
+    drafts = [draft for sent in api.parse(payload) for draft in _opened(sent)]
+    name = _header(payload.headers, "id")
+    return [
+        _completed(draft, name if len(drafts) == 1 else ids.compose(name, str(index)))
+        for index, draft in enumerate(drafts)
+    ]
+
+
+def verify(payload: Payload, secrets: Sequence[str]) -> bool:
+    """Whether one of the signatures (several while a secret rotates) is by one of the secrets, within five minutes.
+
+    The library makes the signature; the time is looked at here, because the library looks at its own clock.
+    """
+    name, sent_at = _header(payload.headers, "id"), _header(payload.headers, "timestamp")
+    if not name or not (sent_at.isascii() and sent_at.isdecimal()):
+        return False
+    if not signatures.is_recent(float(sent_at), payload.received_at):
+        return False
+    moment = datetime.fromtimestamp(int(sent_at), UTC)
+    try:
+        body = payload.body.decode()
+    except UnicodeDecodeError:
+        return False
+    expected = [signature for secret in secrets if (signature := _sign(secret, name, moment, body))]
+    return signatures.matches(_header(payload.headers, "signature").split(), expected)
+
+
+def _sign(secret: str, name: str, moment: datetime, body: str) -> str:
+    try:
+        return Webhook(secret).sign(name, moment, body)
+    except (ValueError, EmptyWebhookSecretError):  # what isn't base64 is no secret of this scheme
+        return ""
+
+
+def _header(headers: Mapping[str, str], name: str) -> str:
+    return (headers.get(f"webhook-{name}") or headers.get(f"svix-{name}", "")).strip()
+
+
+def _opened(draft: Draft) -> list[Draft]:
+    """The events in an envelope; what is no envelope is an event itself."""
+    envelope = draft.plain
+    if not isinstance(envelope, dict) or "channel" in envelope or "customer" in envelope:
+        return [draft]
+    data = envelope.get("data")
+    if isinstance(data, list):
+        return [_event(envelope, item, f"/data/{index}") for index, item in enumerate(data)]
+    return [_event(envelope, data, "/data")] if isinstance(data, dict) else [draft]
+
+
+def _event(envelope: dict[str, Any], data: object, at: str) -> Draft:
+    ignored = tuple(f"/{escape(name)}" for name in envelope if name not in _ENVELOPE)
+    moment = times.iso(envelope.get("timestamp"))
+    if not isinstance(data, dict) or data.get("occurred_at") is not None or moment is None:
+        return Draft(data, ignored=ignored, prefix=at)
+    plain = {**data, "occurred_at": moment}
+    return Draft(plain, ignored=ignored, prefix=at, moved={"/occurred_at": "/timestamp"})
+
+
+def _completed(draft: Draft, name: str) -> Draft:
+    plain = draft.plain
+    if draft.errors or not isinstance(plain, dict):
+        return draft
+    missing = {"source": "standard_webhooks", **({"id": ids.compose(name)} if name else {})}
+    return replace(draft, plain={**plain, **{key: value for key, value in missing.items() if not plain.get(key)}})

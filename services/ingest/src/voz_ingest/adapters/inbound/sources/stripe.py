@@ -1,0 +1,405 @@
+"""Stripe: payments, refunds, disputes, subscriptions and their invoices, customers.
+
+https://docs.stripe.com/api/events/types
+https://docs.stripe.com/webhooks (signatures)
+https://docs.stripe.com/currencies (minor units)
+https://docs.stripe.com/billing/subscriptions/webhooks
+
+One payment is told by up to four objects: it is named by its payment intent, `<pi>:paid`, so that it counts once. One
+refund is told of the charge and of itself, without an id in common: charge, amount and hour name it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from voz_ingest.adapters.inbound.formats import ids, money, people, signatures, times, walk
+from voz_ingest.adapters.inbound.formats.drafts import attributes, once
+from voz_ingest.adapters.inbound.formats.labels import labels
+from voz_ingest.adapters.inbound.formats.walk import Fields
+from voz_ingest.adapters.inbound.sources import Payload, decode_object
+from voz_ingest.domain.draft import Draft
+
+SUCCESS = 200
+
+_NO_DECIMALS = money.NO_DECIMALS - {"ISK", "UGX"} | {"MGA"}  # for Stripe, where it differs from ISO 4217
+_MONTHS = {"day": 12 / 365, "week": 12 / 52, "month": 1.0, "year": 12.0}
+_HOUR = 3600
+_UNPAID = frozenset({"incomplete", "incomplete_expired"})
+_OVER = frozenset({"canceled", "incomplete_expired"})
+_NO_REFUND = frozenset({"failed", "canceled"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """One event: what it tells of, how that was before, when."""
+
+    type: str
+    thing: Fields
+    before: Fields
+    created: str
+
+    def tell(self, number: str, what: Fields, about: Fields, *, at: Any = None) -> Fields:
+        """The plain form. `at`: when it happened, seconds, if not when Stripe made the event."""
+        moment = times.seconds(at) or times.seconds(self.created)
+        return {
+            "id": number,
+            "source": "stripe",
+            "channel": "web",
+            "customer": _customer(self.thing),
+            **walk.some(occurred_at=moment, attributes=about),
+            **what,
+        }
+
+
+def parse(payload: Payload) -> list[Draft]:
+    """Events of one event, or of a list of them as the API answers. Thin events (v2) say nothing."""
+    document = decode_object(payload)
+    events = [*walk.objects(document, "data")] if document.get("object") == "list" else [document]
+    return once(told for event in events for told in _told(event) if told["id"])
+
+
+def verify(payload: Payload, secrets: Sequence[str]) -> bool:
+    """Whether one of the `v1` signatures of `Stripe-Signature` is by one of the secrets, within five minutes."""
+    parts = [part.strip().partition("=") for part in payload.headers.get("stripe-signature", "").split(",")]
+    sent_at = next((value for name, _, value in parts if name == "t"), "")
+    given = [value for name, _, value in parts if name == "v1"]
+    signed = sent_at.encode(errors="replace") + b"." + payload.body
+    expected = [signatures.hex_hmac(secret, signed) for secret in secrets]
+    return signatures.is_recent(walk.number(sent_at), payload.received_at) and signatures.matches(given, expected)
+
+
+def _told(document: Fields) -> Iterator[Fields]:
+    event = _Event(
+        type=walk.string(document, "type"),
+        thing=walk.fields(document, "data", "object"),
+        before=walk.fields(document, "data", "previous_attributes"),
+        created=walk.identifier(document, "created"),
+    )
+    tell = _TYPES.get(event.type)
+    if tell and event.thing:
+        yield from tell(event)
+
+
+# Payments
+
+
+def _payment(event: _Event) -> Iterator[Fields]:
+    """A payment intent, or a charge, that succeeded."""
+    thing = event.thing
+    if event.type == "charge.succeeded" and thing.get("captured") is False:
+        return  # only reserved
+    intent = _id(thing.get("payment_intent")) or walk.identifier(thing, "id")
+    amount = next((thing[name] for name in ("amount_received", "amount_captured", "amount") if thing.get(name)), None)
+    yield event.tell(
+        ids.compose(intent, "paid"),
+        {"transaction": walk.some(type="order_paid", **_worth(amount, thing), order_id=_order_id(thing, intent))},
+        attributes(description=walk.string(thing, "description"), payment=intent, invoice=_id(thing.get("invoice"))),
+    )
+
+
+def _checkout(event: _Event) -> Iterator[Fields]:
+    """A checkout that was completed: paid now, later, or by a subscription, which tells itself."""
+    session = event.thing
+    intent = _id(session.get("payment_intent"))
+    number = intent or walk.identifier(session, "id")
+    if walk.string(session, "mode") in ("subscription", "setup"):
+        return
+    paid = walk.string(session, "payment_status") != "unpaid" or event.type.endswith("async_payment_succeeded")
+    yield event.tell(
+        ids.compose(number, "paid" if paid else "placed"),
+        {
+            "transaction": walk.some(
+                type="order_paid" if paid else "order_placed",
+                **_worth(session.get("amount_total"), session),
+                order_id=_order_id(session, number),
+            )
+        },
+        attributes(payment=intent, locale=walk.string(session, "locale")),
+    )
+
+
+def _abandoned(event: _Event) -> Iterator[Fields]:
+    number = walk.identifier(event.thing, "id")
+    about = attributes(**_worth(event.thing.get("amount_total"), event.thing))
+    yield event.tell(ids.compose(number, "abandoned"), {"behaviour": {"type": "checkout_abandoned"}}, about)
+
+
+def _invoice(event: _Event) -> Iterator[Fields]:
+    """An invoice that was paid: a subscription goes on. The payment itself is told by its payment intent, but for what
+    was sold without a subscription: older versions name the intent, and what was paid beside Stripe has none."""
+    invoice = event.thing
+    number, subscription = walk.identifier(invoice, "id"), _subscription_of(invoice)
+    paid_at = walk.at(invoice, "status_transitions", "paid_at")
+    if walk.string(invoice, "billing_reason") == "subscription_cycle" and subscription:
+        what = {"subscription": walk.some(status="renewed", plan=_plan_of_invoice(invoice))}
+        about = attributes(subscription=subscription, invoice=number, **_worth(invoice.get("amount_paid"), invoice))
+        yield event.tell(ids.compose(subscription, "renewed", number), what, about, at=paid_at)
+    intent = _id(invoice.get("payment_intent")) or (number if invoice.get("paid_out_of_band") is True else "")
+    amount = next((invoice[name] for name in ("amount_paid", "amount_due") if walk.count(invoice, name)), 0)
+    if not subscription and intent and amount:
+        order = _order_id(invoice, number)
+        what = {"transaction": walk.some(type="order_paid", **_worth(amount, invoice), order_id=order)}
+        yield event.tell(ids.compose(intent, "paid"), what, attributes(payment=intent, invoice=number), at=paid_at)
+
+
+def _unpaid(event: _Event) -> Iterator[Fields]:
+    invoice = event.thing
+    number, attempt = walk.identifier(invoice, "id"), walk.count(invoice, "attempt_count")
+    about = attributes(
+        invoice=number,
+        attempt=attempt,
+        subscription=_subscription_of(invoice),
+        **_worth(invoice.get("amount_due"), invoice),
+    )
+    what = {"behaviour": {"type": "payment_failed"}}
+    yield event.tell(ids.compose(number, "payment_failed", str(attempt)), what, about)
+
+
+# Money back
+
+
+def _charge_refunded(event: _Event) -> Iterator[Fields]:
+    """What was given back of a charge since the event before; `amount_refunded` is the sum of all its refunds."""
+    charge = event.thing
+    before = walk.count(event.before, "amount_refunded")
+    amount = walk.count(charge, "amount_refunded") - before
+    newest = max(walk.objects(charge, "refunds", "data"), key=lambda each: walk.count(each, "created"), default={})
+    if walk.string(newest, "status") in _NO_REFUND or amount <= 0:
+        return
+    at = walk.count(newest, "created") or event.created
+    yield _refund(event, walk.identifier(charge, "id"), amount, _id(charge.get("payment_intent")), at, newest)
+
+
+def _refund_changed(event: _Event) -> Iterator[Fields]:
+    """A refund by itself. It may have failed, now or after it had seemed to succeed: then nothing was given back."""
+    refund = event.thing
+    status = walk.string(refund, "status")
+    amount = walk.count(refund, "amount")
+    charge, intent = _id(refund.get("charge")), _id(refund.get("payment_intent"))
+    if status in _NO_REFUND:
+        about = attributes(
+            payment=intent, reason=walk.string(refund, "failure_reason") or status, **_worth(amount, refund)
+        )
+        number = ids.compose(walk.identifier(refund, "id"), "refund_failed")
+        yield event.tell(number, {"behaviour": {"type": "refund_failed"}}, about)
+    elif event.type == "refund.created" or walk.string(event.before, "status") in ("pending", "requires_action"):
+        whole = charge or intent or walk.identifier(refund, "id")
+        yield _refund(event, whole, amount, intent, walk.count(refund, "created") or event.created, refund)
+
+
+def _refund(event: _Event, whole: str, amount: int, intent: str, at: Any, refund: Fields) -> Fields:
+    hour = int(walk.number(at) or 0) // _HOUR
+    order = _order_id(event.thing, intent or whole)
+    return event.tell(
+        ids.compose(whole, "refund", str(amount), str(hour)),
+        {"transaction": walk.some(type="refund", **_worth(amount, event.thing), order_id=order)},
+        attributes(payment=intent, reason=walk.string(refund, "reason")),
+        at=at,
+    )
+
+
+def _dispute(event: _Event) -> Iterator[Fields]:
+    dispute = event.thing
+    about = attributes(
+        payment=_id(dispute.get("payment_intent")) or _id(dispute.get("charge")),
+        reason=walk.string(dispute, "reason"),
+        **_worth(dispute.get("amount"), dispute),
+    )
+    number = ids.compose(walk.identifier(dispute, "id"), "disputed")
+    yield event.tell(number, {"behaviour": {"type": "payment_disputed"}}, about, at=dispute.get("created"))
+
+
+# Subscriptions
+
+
+def _started(event: _Event) -> Iterator[Fields]:
+    if walk.string(event.thing, "status") not in _UNPAID:
+        yield _lifecycle(event, "started", at=event.thing.get("created"))
+
+
+def _changed(event: _Event) -> Iterator[Fields]:
+    """What an update changed: its first payment came, it will end, it won't after all, it costs more or less."""
+    now = event.thing
+    then = {**now, **event.before}
+    if walk.string(now, "status") in _OVER:
+        return  # `deleted` tells it
+    if walk.string(then, "status") == "incomplete" and walk.string(now, "status") not in _UNPAID:
+        yield _lifecycle(event, "started")
+    if _is_ending(now) and not _is_ending(then):
+        at = walk.identifier(now, "canceled_at") or event.created
+        yield _lifecycle(event, "cancelled", version=at, at=at) | _words(event)
+    elif _is_ending(then) and not _is_ending(now):
+        yield _lifecycle(event, "renewed", version=f"resumed:{event.created}", reason="resumed")
+    if walk.string(now, "status") == "paused" != walk.string(then, "status"):
+        yield from _paused(event)
+    costs, cost = _monthly(now), _monthly(then)
+    if costs is not None and cost is not None and costs != cost:
+        yield _lifecycle(event, "upgraded" if costs > cost else "downgraded", version=event.created)
+
+
+def _is_ending(subscription: Fields) -> bool:
+    return bool(subscription.get("cancel_at_period_end") or subscription.get("cancel_at"))
+
+
+def _ended(event: _Event) -> Iterator[Fields]:
+    subscription = event.thing
+    ended, cancelled = walk.count(subscription, "ended_at"), walk.count(subscription, "canceled_at")
+    words = _words(event) if not ended or ended == cancelled else {}  # else they were told when it was cancelled
+    yield _lifecycle(event, "ended", at=subscription.get("ended_at")) | words
+
+
+def _paused(event: _Event) -> Iterator[Fields]:
+    number = walk.identifier(event.thing, "id")
+    what = {"behaviour": {"type": "subscription_paused"}}
+    yield event.tell(ids.compose(number, "paused", event.created or "0"), what, attributes(subscription=number))
+
+
+def _lifecycle(event: _Event, status: str, *, version: str = "", at: Any = None, reason: str = "") -> Fields:
+    subscription = event.thing
+    number = walk.identifier(subscription, "id")
+    details = walk.fields(subscription, "cancellation_details") if status in ("cancelled", "ended") else {}
+    about = attributes(
+        subscription=number,
+        reason=reason or walk.string(details, "reason"),
+        feedback=walk.string(details, "feedback"),
+        trial=True if status == "started" and walk.string(subscription, "status") == "trialing" else None,
+    )
+    name = ids.compose(number, status, version) if version else ids.compose(number, status)
+    return event.tell(name, {"subscription": walk.some(status=status, plan=_plan(subscription))}, about, at=at)
+
+
+def _words(event: _Event) -> Fields:
+    """Why they left, in their own words."""
+    return walk.some(text=walk.string(event.thing, "cancellation_details", "comment"))
+
+
+def _monthly(subscription: Fields) -> float | None:
+    """What it costs a month, minor units; None where the price isn't a plain one."""
+    items = [*walk.objects(subscription, "items", "data")]
+    if not items:
+        items = [{"plan": subscription.get("plan"), "quantity": subscription.get("quantity")}]
+    elif len(items) == 1 and "plan" in subscription and "quantity" in subscription:  # as older versions tell it
+        plan = subscription["plan"] or items[0].get("plan")
+        items = [{**items[0], "plan": plan, "quantity": subscription["quantity"]}]
+    total = 0.0
+    for item in items:
+        price = walk.fields(item, "price")
+        plan = walk.fields(item, "plan") or price
+        found = [walk.number(plan, name) for name in ("amount", "unit_amount", "amount_decimal", "unit_amount_decimal")]
+        amount = next((each for each in found if each is not None), None)
+        every = walk.fields(plan, "recurring") or (plan if "interval" in plan else walk.fields(price, "recurring"))
+        months = _MONTHS.get(walk.string(every, "interval"), 0.0) * (walk.count(every, "interval_count") or 1)
+        if amount is None or not months:
+            return None
+        quantity = walk.number(item, "quantity")
+        total += amount * (1 if quantity is None else quantity) / months
+    return total
+
+
+def _plan(subscription: Fields) -> str:
+    item = walk.at(subscription, "items", "data", 0)
+    prices = (walk.fields(item, "price"), walk.fields(item, "plan"), walk.fields(subscription, "plan"))
+    for name in ("nickname", "lookup_key", "id"):
+        for price in prices:
+            found = walk.string(price, name)
+            if found:
+                return found[:255]
+    return ""
+
+
+def _plan_of_invoice(invoice: Fields) -> str:
+    line = walk.at(invoice, "lines", "data", -1)
+    price = walk.fields(line, "price") or walk.fields(line, "plan")
+    names = (walk.string(price, "nickname"), walk.string(price, "lookup_key"), walk.string(price, "id"))
+    return next(filter(None, names), _id(walk.at(line, "pricing", "price_details", "price")))[:255]
+
+
+def _subscription_of(invoice: Fields) -> str:
+    """Where an invoice names its subscription: since 2025 it is its parent."""
+    found = invoice.get("subscription") or walk.at(invoice, "parent", "subscription_details", "subscription")
+    return _id(found)
+
+
+# People
+
+
+def _profile(event: _Event) -> Iterator[Fields]:
+    customer = event.thing
+    number = walk.identifier(customer, "id")
+    profile = walk.some(
+        **{"id.email": walk.string(customer, "email")[:255]},
+        country=walk.string(customer, "address", "country"),
+        locale=", ".join(walk.strings(customer, "preferred_locales"))[:1000],
+        currency=walk.string(customer, "currency").upper(),
+        delinquent=customer.get("delinquent") if isinstance(customer.get("delinquent"), bool) else None,
+        **{f"metadata_{name}"[:64]: value for name, value in labels(customer.get("metadata")).items()},
+    )
+    if profile and number:
+        yield event.tell(ids.compose(number, event.created or ids.digest(repr(profile))), {"profile": profile}, {})
+
+
+def _customer(thing: Fields) -> Fields:
+    """Stripe's customer; else the address that was given, else the payment, by which they can be joined later."""
+    known = thing if walk.string(thing, "object") == "customer" else walk.fields(thing, "customer")
+    number = walk.identifier(known, "id") or _id(thing.get("customer"))
+    given = [walk.fields(thing, name) for name in ("customer_details", "billing_details")]
+    given.append(walk.fields(thing, "charges", "data", 0, "billing_details") or walk.fields(thing, "evidence"))
+    emails = [walk.string(each, "email") or walk.string(each, "customer_email_address") for each in (known, *given)]
+    emails += [walk.string(thing, name) for name in ("customer_email", "receipt_email")]
+    names = [walk.string(each, "name") or walk.string(each, "customer_name") for each in (known, *given)]
+    names.append(walk.string(thing, "customer_name"))
+    email = next(filter(None, emails), "")[:255]
+    name = people.full_name(next(filter(None, names), ""))
+    who = walk.some(id=ids.compose(number), handle=email)
+    if not who:
+        payment = _id(thing.get("payment_intent")) or _id(thing.get("charge")) or walk.identifier(thing, "id")
+        who = walk.some(handle=ids.compose(payment)) or people.NOBODY
+    return {**who, **walk.some(name=name)}
+
+
+def _order_id(thing: Fields, otherwise: str) -> str:
+    """The company's own number of the order, where it gave one."""
+    names = ("order_id", "orderId", "order_number")
+    given = [walk.identifier(thing, "metadata", name) for name in names]
+    given.append(walk.identifier(thing, "client_reference_id"))
+    return next(filter(None, given), otherwise)[:255]
+
+
+def _worth(amount: Any, thing: Fields) -> Fields:
+    currency = walk.string(thing, "currency").upper()
+    digits = 0 if currency in _NO_DECIMALS else 3 if currency in money.THREE_DECIMALS else 2
+    return money.minor_worth(amount, currency, digits)
+
+
+def _id(value: Any) -> str:
+    """An id, or that of the object that was expanded in its place."""
+    return walk.identifier(value, "id") if isinstance(value, dict) else walk.identifier(value)
+
+
+_TYPES: dict[str, Callable[[_Event], Iterator[Fields]]] = {
+    "payment_intent.succeeded": _payment,
+    "charge.succeeded": _payment,
+    "charge.captured": _payment,
+    "checkout.session.completed": _checkout,
+    "checkout.session.async_payment_succeeded": _checkout,
+    "checkout.session.expired": _abandoned,
+    "invoice.paid": _invoice,
+    "invoice.payment_succeeded": _invoice,
+    "invoice.payment_failed": _unpaid,
+    "charge.refunded": _charge_refunded,
+    "charge.refund.updated": _refund_changed,
+    "refund.created": _refund_changed,
+    "refund.updated": _refund_changed,
+    "refund.failed": _refund_changed,
+    "charge.dispute.created": _dispute,
+    "customer.subscription.created": _started,
+    "customer.subscription.updated": _changed,
+    "customer.subscription.deleted": _ended,
+    "customer.subscription.paused": _paused,
+    "customer.created": _profile,
+    "customer.updated": _profile,
+}
+"""What isn't here is no event: announcements, drafts, payouts."""

@@ -1,0 +1,100 @@
+"""YouTube: comments and replies as the Data API lists them.
+
+https://developers.google.com/youtube/v3/docs/commentThreads/list
+https://developers.google.com/youtube/v3/docs/comments/list
+https://developers.google.com/youtube/v3/docs/comments
+https://developers.google.com/youtube/v3/guides/push_notifications
+
+What the owner of the channel writes is the company's, unless the connection says which accounts are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from voz_ingest.adapters.inbound.formats import drafts, html, ids, people, times, walk
+from voz_ingest.adapters.inbound.formats.walk import Fields
+from voz_ingest.adapters.inbound.sources import Payload, PayloadError, decode
+from voz_ingest.domain.draft import Draft
+
+_MARKUP = re.compile(r"<(br|a|b|i|s)\b|&(#\d+|#x[\da-f]+|\w+);", re.IGNORECASE)
+
+
+def parse(payload: Payload) -> list[Draft]:
+    """The comments of a list, a thread or a comment; the Atom feed that tells of new videos has none."""
+    if payload.body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        return []
+    document = decode(payload.body)
+    if not isinstance(document, (dict, list)):
+        raise PayloadError("", "must be a JSON object or an array")
+    lists = document if isinstance(document, list) else [document]
+    return drafts.once(event for each in lists if isinstance(each, dict) for event in _events(payload, each))
+
+
+def _events(payload: Payload, document: Fields) -> Iterator[Fields]:
+    items = [*walk.objects(document, "items")] or [document]
+    comments = {walk.identifier(item, "id"): item for item in items}
+    for item in items:
+        thread = walk.fields(item, "snippet")
+        top = walk.fields(thread, "topLevelComment")
+        if not top:
+            yield from _comment(payload, item, comments.get(walk.identifier(thread, "parentId"), {}), {})
+            continue
+        yield from _comment(payload, top, {}, thread)
+        for reply in walk.objects(item, "replies", "comments"):
+            yield from _comment(payload, reply, top, thread)
+
+
+def _comment(payload: Payload, comment: Fields, parent: Fields, thread: Fields) -> Iterator[Fields]:
+    """A comment: what is known of the one that it answers, and of the thread that it is in."""
+    snippet = walk.fields(comment, "snippet")
+    name, text = ids.compose(walk.identifier(comment, "id")), _text(snippet)
+    if not name or not text:
+        return
+    channel = walk.string(snippet, "channelId") or walk.string(thread, "channelId")
+    answered = ids.compose(walk.identifier(snippet, "parentId") or walk.identifier(parent, "id"))
+    author, asked = _person(snippet), _person(walk.fields(parent, "snippet"))
+    own = payload.own or frozenset({channel})
+    outbound = _is_own(own, author)
+    video = walk.string(snippet, "videoId") or walk.string(thread, "videoId")
+    event = walk.some(
+        source="youtube",
+        id=name,
+        channel="social",
+        direction="outbound" if outbound else None,
+        customer=(asked if outbound and asked and not _is_own(own, asked) else author) or people.NOBODY,
+        conversation=walk.some(id=answered or name, reply_to=answered),
+        text=text,
+        occurred_at=times.iso(snippet.get("publishedAt")),
+        attributes=drafts.attributes(
+            video=video,
+            url=f"https://www.youtube.com/watch?v={video}&lc={name}" if video else None,
+            account=channel,
+            likes=walk.count(snippet, "likeCount") or None,
+            moderation=walk.string(snippet, "moderationStatus"),
+        ),
+    )
+    updated_at = times.iso(snippet.get("updatedAt"))
+    edited = updated_at and updated_at != event.get("occurred_at")
+    yield {**drafts.edit(event, str(updated_at)), "occurred_at": updated_at} if edited else event
+
+
+def _text(snippet: Fields) -> str:
+    """As it was written, else as it is shown, which is HTML unless plain text was asked for."""
+    shown = walk.string(snippet, "textDisplay")
+    return walk.string(snippet, "textOriginal") or (html.to_text(shown) if _MARKUP.search(shown) else shown)
+
+
+def _person(snippet: Fields) -> Fields:
+    """An author. The displayed name has been the handle since channels have handles; before, it was a name."""
+    shown = walk.string(snippet, "authorDisplayName")
+    return walk.some(
+        id=walk.identifier(snippet, "authorChannelId", "value"),
+        handle=shown if shown.startswith("@") or not walk.fields(snippet, "authorChannelId") else None,
+        name=None if shown.startswith("@") else people.full_name(shown),
+    )
+
+
+def _is_own(own: frozenset[str], person: Fields) -> bool:
+    return people.is_own(own, person.get("id", ""), person.get("handle", ""))
