@@ -97,7 +97,7 @@ def as_plain(draft: Draft) -> dict[str, Any]:
     assert reading.errors == ()
     assert reading.ignored == ()
     assert reading.event is not None
-    found = plain(message(ReceivedEvent("", "", NOW, reading.event), "key"))
+    found = plain(message(ReceivedEvent("", "", NOW, reading.event)))
     if reading.event.occurred_at_defaulted:
         del found["occurred_at"]
     return found

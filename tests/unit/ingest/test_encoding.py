@@ -37,9 +37,8 @@ PAYLOADS: list[dict[str, Any]] = [
 def encode(form: dict[str, Any]) -> pb.CustomerEvent:
     found = read_event(form, tenant="acme", received_at=NOW, max_text_bytes=1000).event
     assert found is not None
-    to = address("acme", found.source, found.customer.id, found.customer.handle)
-    event_id = str(identity.event_id("acme", found.source, found.source_id))
-    return message(ReceivedEvent(event_id, "acme", NOW, found), to.customer_key)
+    event_id = identity.event_id("acme", found.source, found.source_id)
+    return message(ReceivedEvent(event_id, "acme", NOW, found))
 
 
 @pytest.mark.parametrize("payload", [{}, *PAYLOADS], ids=lambda payload: next(iter(payload), "message"))

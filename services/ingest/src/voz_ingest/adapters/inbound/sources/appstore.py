@@ -75,7 +75,7 @@ def _api(document: Fields, app: str) -> Iterator[Fields]:
         authors[number] = walk.some(handle=nickname) or {"id": ids.compose(number)}
         answered[walk.identifier(review, "relationships", "response", "data", "id")] = number
         yield from _opinion(
-            _version(number, said.get("createdDate"), authors[number], said),
+            _version(number, said.get("createdDate"), authors[number], said.get("title"), said.get("body")),
             title=walk.string(said, "title"),
             body=walk.string(said, "body"),
             rating=said.get("rating"),
@@ -87,7 +87,7 @@ def _api(document: Fields, app: str) -> Iterator[Fields]:
         text = walk.string(said, "responseBody")
         review_id = walk.identifier(response, "relationships", "review", "data", "id") or answered.get(number, "")
         if number and text:
-            event = _version(number, said.get("lastModifiedDate"), authors.get(review_id, people.NOBODY), said)
+            event = _version(number, said.get("lastModifiedDate"), authors.get(review_id, people.NOBODY), text)
             review_id = ids.compose(review_id)
             conversation = walk.some(id=review_id, reply_to=review_id)
             yield event | walk.some(direction="outbound", text=text, conversation=conversation)
@@ -96,7 +96,8 @@ def _api(document: Fields, app: str) -> Iterator[Fields]:
 def _feed(feed: Fields) -> Iterator[Fields]:
     """The reviews of the public feed; its first entry may be the app itself."""
     entries = feed.get("entry")
-    where = _COUNTRY.search(str([walk.string(feed, "id", "label"), feed.get("link")]))
+    links = [walk.string(link, "attributes", "href") for link in walk.objects(feed, "link")]
+    where = _COUNTRY.search(" ".join([walk.string(feed, "id", "label"), *links]))
     for entry in [entries] if isinstance(entries, dict) else [*walk.objects(feed, "entry")]:
         rating = walk.string(entry, "im:rating", "label")
         number = walk.identifier(entry, "id", "label")
@@ -106,7 +107,7 @@ def _feed(feed: Fields) -> Iterator[Fields]:
         nickname = walk.string(entry, "author", "name", "label")[:255]
         customer = walk.some(id=person[1][:255] if person else None, handle=nickname) or {"id": ids.compose(number)}
         yield from _opinion(
-            _version(number, walk.string(entry, "updated", "label"), customer, entry),
+            _version(number, walk.string(entry, "updated", "label"), customer, walk.string(entry, "content", "label")),
             title=walk.string(entry, "title", "label"),
             body=walk.string(entry, "content", "label"),
             rating=rating,
@@ -116,11 +117,11 @@ def _feed(feed: Fields) -> Iterator[Fields]:
         )
 
 
-def _version(number: str, dated: Any, customer: Fields, content: Fields) -> Fields:
+def _version(number: str, dated: Any, customer: Fields, *words: Any) -> Fields:
     """A review or a response as it reads now."""
     moment = times.iso(dated)
     event = {
-        "id": ids.compose(number, moment or ids.digest(repr(content))),
+        "id": ids.compose(number, moment or ids.digest(*map(walk.string, words))),
         "source": "appstore",
         "channel": "review",
         "customer": customer,

@@ -30,10 +30,12 @@ def parse(payload: Payload) -> list[Draft]:
         raise PayloadError("", "the connection has no mapping: the option `mapping_file` names one")
     document = decode(payload.body)
     try:
-        events = [*compile_mapping(payload.options["mapping"]).events(document)]
+        events = [_named(event) for event in compile_mapping(payload.options["mapping"]).events(document)]
     except MappingError as error:
         raise PayloadError("", str(error)) from None
-    return [Draft(_named(event)) for event in events]
+    except RecursionError:
+        raise PayloadError("", "is nested too deeply") from None
+    return [Draft(event) for event in events]
 
 
 def verify(payload: Payload, secrets: Sequence[str]) -> bool:

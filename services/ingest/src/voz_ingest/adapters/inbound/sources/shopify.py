@@ -242,7 +242,7 @@ def _cart(cart: Fields, delivery: _Delivery) -> Fields:
     moment = times.iso(cart.get("updated_at")) or times.iso(cart.get("created_at")) or delivery.triggered_at
     items = [*walk.objects(cart, "line_items")]
     return _event(
-        ids.compose("cart", token, moment or ids.digest(repr(items))),
+        ids.compose("cart", token, moment or ids.digest(_titles(items))),
         delivery,
         {"handle": ids.compose("cart", token)},
         moment,

@@ -27,6 +27,7 @@ SUCCESS = 200
 _NO_DECIMALS = money.NO_DECIMALS - {"ISK", "UGX"} | {"MGA"}  # for Stripe, where it differs from ISO 4217
 _MONTHS = {"day": 12 / 365, "week": 12 / 52, "month": 1.0, "year": 12.0}
 _HOUR = 3600
+_MAX_DEPTH = 10
 _UNPAID = frozenset({"incomplete", "incomplete_expired"})
 _OVER = frozenset({"canceled", "incomplete_expired"})
 _NO_REFUND = frozenset({"failed", "canceled"})
@@ -185,7 +186,7 @@ def _refund_changed(event: _Event) -> Iterator[Fields]:
         )
         number = ids.compose(walk.identifier(refund, "id"), "refund_failed")
         yield event.tell(number, {"behaviour": {"type": "refund_failed"}}, about)
-    elif event.type == "refund.created" or walk.string(event.before, "status") in ("pending", "requires_action"):
+    else:  # also when only something of it changed: it is the same event
         whole = charge or intent or walk.identifier(refund, "id")
         yield _refund(event, whole, amount, intent, walk.count(refund, "created") or event.created, refund)
 
@@ -223,7 +224,7 @@ def _started(event: _Event) -> Iterator[Fields]:
 def _changed(event: _Event) -> Iterator[Fields]:
     """What an update changed: its first payment came, it will end, it won't after all, it costs more or less."""
     now = event.thing
-    then = {**now, **event.before}
+    then = _merged(now, event.before)
     if walk.string(now, "status") in _OVER:
         return  # `deleted` tells it
     if walk.string(then, "status") == "incomplete" and walk.string(now, "status") not in _UNPAID:
@@ -235,7 +236,7 @@ def _changed(event: _Event) -> Iterator[Fields]:
         yield _lifecycle(event, "renewed", version=f"resumed:{event.created}", reason="resumed")
     if walk.string(now, "status") == "paused" != walk.string(then, "status"):
         yield from _paused(event)
-    costs, cost = _monthly(now), _monthly(then)
+    costs, cost = (_monthly(items) for items in _items(now, then, event.before))
     if costs is not None and cost is not None and costs != cost:
         yield _lifecycle(event, "upgraded" if costs > cost else "downgraded", version=event.created)
 
@@ -276,27 +277,40 @@ def _words(event: _Event) -> Fields:
     return walk.some(text=walk.string(event.thing, "cancellation_details", "comment"))
 
 
-def _monthly(subscription: Fields) -> float | None:
+def _items(now: Fields, then: Fields, before: Fields) -> Iterator[list[Fields]]:
+    """What is subscribed to, now and before; versions of old may tell only the plan and the quantity."""
+    whole = "items" in before or not before.keys() & {"plan", "quantity"}
+    for each in (now, then):
+        items = [*walk.objects(each, "items", "data")] if whole else []
+        yield items or [{"plan": each.get("plan"), "quantity": each.get("quantity")}]
+
+
+def _monthly(items: list[Fields]) -> float | None:
     """What it costs a month, minor units; None where the price isn't a plain one."""
-    items = [*walk.objects(subscription, "items", "data")]
-    if not items:
-        items = [{"plan": subscription.get("plan"), "quantity": subscription.get("quantity")}]
-    elif len(items) == 1 and "plan" in subscription and "quantity" in subscription:  # as older versions tell it
-        plan = subscription["plan"] or items[0].get("plan")
-        items = [{**items[0], "plan": plan, "quantity": subscription["quantity"]}]
     total = 0.0
     for item in items:
-        price = walk.fields(item, "price")
-        plan = walk.fields(item, "plan") or price
-        found = [walk.number(plan, name) for name in ("amount", "unit_amount", "amount_decimal", "unit_amount_decimal")]
+        price = walk.fields(item, "price") or walk.fields(item, "plan")
+        found = [
+            walk.number(price, name) for name in ("unit_amount", "unit_amount_decimal", "amount", "amount_decimal")
+        ]
         amount = next((each for each in found if each is not None), None)
-        every = walk.fields(plan, "recurring") or (plan if "interval" in plan else walk.fields(price, "recurring"))
+        every = walk.fields(price, "recurring") or price
         months = _MONTHS.get(walk.string(every, "interval"), 0.0) * (walk.count(every, "interval_count") or 1)
         if amount is None or not months:
             return None
         quantity = walk.number(item, "quantity")
         total += amount * (1 if quantity is None else quantity) / months
     return total
+
+
+def _merged(now: Any, before: Any, depth: int = 0) -> Any:
+    """What stood there before: `previous_attributes` hold what changed only."""
+    deeper = depth + 1
+    if depth < _MAX_DEPTH and isinstance(now, dict) and isinstance(before, dict):
+        return {**now, **{name: _merged(now.get(name), value, deeper) for name, value in before.items()}}
+    if depth < _MAX_DEPTH and isinstance(now, list) and isinstance(before, list):
+        return [_merged(now[index] if index < len(now) else None, value, deeper) for index, value in enumerate(before)]
+    return before
 
 
 def _plan(subscription: Fields) -> str:
