@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from html.parser import HTMLParser
 
 _PARAGRAPHS = frozenset({"p", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "table", "pre"})
@@ -14,27 +14,48 @@ _VOID = frozenset({"br", "hr", "img", "input", "link", "meta", "source", "wbr"})
 _SPACES = re.compile(r"[ \t\r\n\f]+")
 _AROUND_BREAK = re.compile(r"[ \t]*\n[ \t]*")
 _MANY_BREAKS = re.compile(r"\n{3,}")
+_OPEN, _CLOSE = "\x0e", "\x0f"
+"""Where a quote begins and ends: no characters of HTML."""
+_MAX_QUOTES = 8
+_NO_MARKS = str.maketrans("", "", _OPEN + _CLOSE)
+_NOTHING: Mapping[str, str] = {}
 
 
-def to_text(html: str, without: Collection[str] = ()) -> str:
+def to_text(
+    html: str, without: Collection[str] = (), *, quote: str = "", before: Mapping[str, str] = _NOTHING
+) -> str:
     """The text of an HTML fragment: blocks on lines of their own, entities decoded, scripts and styles left out.
 
     A picture counts as its alternative text, an item of a list begins with a dash. `without`: elements to leave
-    out with all that is in them, each as tag and class, such as `aside.quote`. Never raises.
+    out with all that is in them, each as tag and class (`aside.quote`) or tag and id (`div#footer`). `quote`: what each
+    line of a `blockquote` begins with. `before`: a line to put before an element, by tag and class or id. Never raises.
     """
-    reader = _Reader(frozenset(without))
+    reader = _Reader(frozenset(without), quote, before)
     reader.feed(html)
     reader.close()
     text = _AROUND_BREAK.sub("\n", "".join(reader.parts))
-    return _MANY_BREAKS.sub("\n\n", text).replace("\xa0", " ").strip()
+    text = _MANY_BREAKS.sub("\n\n", text).replace("\xa0", " ").strip()
+    return _quoted(text, quote) if quote else text
+
+
+def _quoted(text: str, quote: str) -> str:
+    """The text with the lines between marks set off, as often as they are quoted."""
+    depth, lines = 0, []
+    for line in text.split("\n"):
+        said = line.replace(_OPEN, "").replace(_CLOSE, "").strip()
+        opened = depth + line.count(_OPEN)
+        if said or line == said:
+            lines.append((quote * min(opened, _MAX_QUOTES) + said).rstrip())
+        depth = max(0, opened - line.count(_CLOSE))
+    return "\n".join(lines).strip()
 
 
 class _Reader(HTMLParser):
-    def __init__(self, without: frozenset[str]) -> None:
+    def __init__(self, without: frozenset[str], quote: str, before: Mapping[str, str]) -> None:
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
         self._hidden = 0
-        self._without = without
+        self._without, self._quote, self._before = without, quote, before
         self._left_out: list[str] = []
         """Open elements that are left out: one for its class, and those of the same name in it."""
 
@@ -42,10 +63,14 @@ class _Reader(HTMLParser):
         if self._left_out:
             if tag == self._left_out[0]:
                 self._left_out.append(tag)
-        elif self._is_left_out(tag, attrs):
+            return
+        names = self._names(tag, attrs)
+        if not self._without.isdisjoint(names):
             self._break(tag)
             self._left_out.append(tag)
-        elif tag in _HIDDEN:
+            return
+        self.parts.extend(f"\n{self._before[name]}\n" for name in names if name in self._before)
+        if tag in _HIDDEN:
             self._hidden += 1
         elif tag == "br":
             self.parts.append("\n")
@@ -55,11 +80,13 @@ class _Reader(HTMLParser):
             self._break(tag)
             if tag == "li":
                 self.parts.append("- ")
+            elif tag == "blockquote" and self._quote:
+                self.parts.append(f"{_OPEN}\n")
         elif tag in ("td", "th"):
             self.parts.append(" ")
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in _HIDDEN and not self._left_out and not self._is_left_out(tag, attrs):
+        if tag not in _HIDDEN and not self._left_out and self._without.isdisjoint(self._names(tag, attrs)):
             self.handle_starttag(tag, attrs)  # one that closes itself hides nothing
 
     def handle_endtag(self, tag: str) -> None:
@@ -69,16 +96,20 @@ class _Reader(HTMLParser):
         elif tag in _HIDDEN:
             self._hidden = max(0, self._hidden - 1)
         elif tag in _BLOCKS:
+            if tag == "blockquote" and self._quote:
+                self.parts.append(f"\n{_CLOSE}")
             self._break(tag)
 
     def handle_data(self, data: str) -> None:
         if not self._hidden and not self._left_out:
-            self.parts.append(_SPACES.sub(" ", data))
+            self.parts.append(_SPACES.sub(" ", data.translate(_NO_MARKS) if self._quote else data))
 
-    def _is_left_out(self, tag: str, attrs: list[tuple[str, str | None]]) -> bool:
-        if not self._without or tag in _VOID:
-            return False
-        return any(f"{tag}.{each}" in self._without for each in (dict(attrs).get("class") or "").split())
+    def _names(self, tag: str, attrs: list[tuple[str, str | None]]) -> list[str]:
+        """An element by its classes and its id, if anything is asked of them."""
+        if (not self._without and not self._before) or tag in _VOID:
+            return []
+        given = dict(attrs)
+        return [f"{tag}.{each}" for each in (given.get("class") or "").split()] + [f"{tag}#{given.get('id')}"]
 
     def _break(self, tag: str) -> None:
         self.parts.append("\n\n" if tag in _PARAGRAPHS else "\n")

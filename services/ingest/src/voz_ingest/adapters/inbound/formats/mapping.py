@@ -168,16 +168,16 @@ def _whole_group(said: Any, at: str) -> _Get:
 def _value(said: Any, at: str, *, is_time: bool = False) -> _Get:
     """A path, several of them (the first that leads anywhere), a value as it stands, or an object that says more."""
     if isinstance(said, dict):
-        return _spec(_object(said, at, _VALUE), at, is_time=is_time)
+        return _spec(_object(said, at, _VALUE), at, f"{at}.path", is_time=is_time)
     if isinstance(said, list) or (isinstance(said, str) and said.startswith("$")):
-        return _spec({"path": said}, at, is_time=is_time)
+        return _spec({"path": said}, at, at, is_time=is_time)
     return lambda _: said
 
 
-def _spec(said: dict[str, Any], at: str, *, is_time: bool) -> _Get:
+def _spec(said: dict[str, Any], at: str, path_at: str, *, is_time: bool) -> _Get:
     if ("path" in said) == ("value" in said):
         raise MappingError(at, "needs either `path` or `value`")
-    get = _source(said, at)
+    get = _source(said, at, path_at)
     steps: list[Callable[[Any], Any]] = [
         *_option(said, "html", at, bool, lambda yes: lambda v: html.to_text(v) if yes and isinstance(v, str) else v),
         *_option(said, "divide", at, (int, float), lambda by: _divided(by, f"{at}.divide")),
@@ -212,15 +212,15 @@ def _option(
     return [make(said[name])]
 
 
-def _source(said: dict[str, Any], at: str) -> _Get:
+def _source(said: dict[str, Any], at: str, path_at: str) -> _Get:
     """What stands at the paths: the first value that isn't empty or, with `join`, all of them."""
     if "value" in said:
         literal = said["value"]
         return lambda _: literal
     written = said["path"] if isinstance(said["path"], list) else [said["path"]]
-    paths = [_path(path, f"{at}.path" if "path" in said else at) for path in written]
+    paths = [_path(path, path_at) for path in written]
     if not paths:
-        raise MappingError(f"{at}.path", "must name a path")
+        raise MappingError(path_at, "must name a path")
 
     def values(place: _Place) -> Iterator[Any]:
         return (value for path in paths for value in path(place) if value is not None and value != "")

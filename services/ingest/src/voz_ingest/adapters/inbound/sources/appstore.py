@@ -24,8 +24,6 @@ from voz_ingest.adapters.inbound.formats.walk import Fields
 from voz_ingest.adapters.inbound.sources import Payload, PayloadError, decode, decode_object
 from voz_ingest.domain.draft import Draft
 
-SUCCESS = 200
-
 _REVIEW, _RESPONSE = "customerReviews", "customerReviewResponses"
 _PERSON = re.compile(r"/id(\d+)")
 _COUNTRY = re.compile(r"/([a-z]{2})/rss/")

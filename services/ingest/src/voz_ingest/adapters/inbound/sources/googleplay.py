@@ -21,8 +21,6 @@ from voz_ingest.adapters.inbound.formats.walk import Fields
 from voz_ingest.adapters.inbound.sources import Payload, PayloadError, decode, decode_object
 from voz_ingest.domain.draft import Draft
 
-SUCCESS = 200
-
 _STATUSES = {1: "renewed", 2: "renewed", 3: "cancelled", 4: "started", 7: "renewed", 12: "ended", 13: "ended"}
 _STATUSES |= {18: "cancelled"}
 _REASONS = {1: "recovered", 7: "restarted", 12: "revoked", 13: "expired", 18: "cancellation_scheduled"}

@@ -14,12 +14,13 @@ from typing import Any
 from voz_ingest.adapters.inbound.formats import signatures, times, walk
 from voz_ingest.adapters.inbound.formats.ids import digest
 from voz_ingest.adapters.inbound.formats.mapping import MappingError, compile_mapping
-from voz_ingest.adapters.inbound.sources import Payload, PayloadError, decode
+from voz_ingest.adapters.inbound.sources import Payload, PayloadError, decode, standard_webhooks
 from voz_ingest.domain.draft import Draft
 
 CUSTOMER_IDS = "company"
 
 _SIGNATURE = ("header", "algorithm", "encoding", "prefix", "timestamp_header", "signed")
+_STANDARD = "standard_webhooks"
 _ALGORITHMS, _ENCODINGS = ("sha256", "sha1", "sha512"), ("hex", "base64")
 _MILLISECONDS_FROM = 1e11  # as seconds that would be the year 5138
 
@@ -40,6 +41,8 @@ def parse(payload: Payload) -> list[Draft]:
 
 def verify(payload: Payload, secrets: Sequence[str]) -> bool:
     """Whether the signature is as the option `signature` says; without the option, whether the URL has the secret."""
+    if payload.options.get("signature") == _STANDARD:
+        return standard_webhooks.verify(payload, secrets)
     scheme = walk.fields(payload.options, "signature")
     if not scheme:
         return signatures.secret_in_url(payload, secrets)
@@ -67,10 +70,10 @@ def check(options: Mapping[str, Any]) -> None:
         raise ValueError("a mapping is needed: `mapping_file` names it")
     compile_mapping(options["mapping"])
     scheme = options.get("signature")
-    if scheme is None:
+    if scheme is None or scheme == _STANDARD:
         return
     if not isinstance(scheme, dict) or not walk.string(scheme, "header"):
-        raise ValueError("signature: must be an object with at least `header`")
+        raise ValueError(f"signature: must be {_STANDARD}, or an object with at least `header`")
     for name, value in scheme.items():
         if name not in _SIGNATURE or not isinstance(value, str):
             raise ValueError(f"signature.{name}: must be a string, and one of {', '.join(_SIGNATURE)}")

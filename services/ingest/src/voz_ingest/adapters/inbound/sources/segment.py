@@ -22,7 +22,6 @@ from voz_ingest.adapters.inbound.sources import Payload, PayloadError, decode
 from voz_ingest.domain.draft import Draft
 
 CUSTOMER_IDS = "company"
-SUCCESS = 200
 
 _TRANSACTIONS = {
     "order_completed": "order_placed",

@@ -22,8 +22,6 @@ from voz_ingest.adapters.inbound.formats.walk import Fields
 from voz_ingest.adapters.inbound.sources import Payload, decode_object
 from voz_ingest.domain.draft import Draft
 
-SUCCESS = 200
-
 _MAX_TITLES = 20
 _RESTOCKED = frozenset({"return", "legacy_restock"})
 

@@ -12,47 +12,20 @@ refund is told of the charge and of itself, without an id in common: charge, amo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from voz_ingest.adapters.inbound.formats import ids, money, people, signatures, times, walk
+from voz_ingest.adapters.inbound.formats import ids, signatures, walk
 from voz_ingest.adapters.inbound.formats.drafts import attributes, once
 from voz_ingest.adapters.inbound.formats.labels import labels
+from voz_ingest.adapters.inbound.formats.stripe import Event, id_of, items, merged, monthly, order_id, plan_of, worth
 from voz_ingest.adapters.inbound.formats.walk import Fields
 from voz_ingest.adapters.inbound.sources import Payload, decode_object
 from voz_ingest.domain.draft import Draft
 
-SUCCESS = 200
-
-_NO_DECIMALS = money.NO_DECIMALS - {"ISK", "UGX"} | {"MGA"}  # for Stripe, where it differs from ISO 4217
-_MONTHS = {"day": 12 / 365, "week": 12 / 52, "month": 1.0, "year": 12.0}
 _HOUR = 3600
-_MAX_DEPTH = 10
 _UNPAID = frozenset({"incomplete", "incomplete_expired"})
 _OVER = frozenset({"canceled", "incomplete_expired"})
 _NO_REFUND = frozenset({"failed", "canceled"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Event:
-    """One event: what it tells of, how that was before, when."""
-
-    type: str
-    thing: Fields
-    before: Fields
-    created: str
-
-    def tell(self, number: str, what: Fields, about: Fields, *, at: Any = None) -> Fields:
-        """The plain form. `at`: when it happened, seconds, if not when Stripe made the event."""
-        moment = times.seconds(at) or times.seconds(self.created)
-        return {
-            "id": number,
-            "source": "stripe",
-            "channel": "web",
-            "customer": _customer(self.thing),
-            **walk.some(occurred_at=moment, attributes=about),
-            **what,
-        }
 
 
 def parse(payload: Payload) -> list[Draft]:
@@ -73,7 +46,7 @@ def verify(payload: Payload, secrets: Sequence[str]) -> bool:
 
 
 def _told(document: Fields) -> Iterator[Fields]:
-    event = _Event(
+    event = Event(
         type=walk.string(document, "type"),
         thing=walk.fields(document, "data", "object"),
         before=walk.fields(document, "data", "previous_attributes"),
@@ -87,24 +60,24 @@ def _told(document: Fields) -> Iterator[Fields]:
 # Payments
 
 
-def _payment(event: _Event) -> Iterator[Fields]:
+def _payment(event: Event) -> Iterator[Fields]:
     """A payment intent, or a charge, that succeeded."""
     thing = event.thing
     if event.type == "charge.succeeded" and thing.get("captured") is False:
         return  # only reserved
-    intent = _id(thing.get("payment_intent")) or walk.identifier(thing, "id")
+    intent = id_of(thing.get("payment_intent")) or walk.identifier(thing, "id")
     amount = next((thing[name] for name in ("amount_received", "amount_captured", "amount") if thing.get(name)), None)
     yield event.tell(
         ids.compose(intent, "paid"),
-        {"transaction": walk.some(type="order_paid", **_worth(amount, thing), order_id=_order_id(thing, intent))},
-        attributes(description=walk.string(thing, "description"), payment=intent, invoice=_id(thing.get("invoice"))),
+        {"transaction": walk.some(type="order_paid", **worth(amount, thing), order_id=order_id(thing, intent))},
+        attributes(description=walk.string(thing, "description"), payment=intent, invoice=id_of(thing.get("invoice"))),
     )
 
 
-def _checkout(event: _Event) -> Iterator[Fields]:
+def _checkout(event: Event) -> Iterator[Fields]:
     """A checkout that was completed: paid now, later, or by a subscription, which tells itself."""
     session = event.thing
-    intent = _id(session.get("payment_intent"))
+    intent = id_of(session.get("payment_intent"))
     number = intent or walk.identifier(session, "id")
     if walk.string(session, "mode") in ("subscription", "setup"):
         return
@@ -114,21 +87,21 @@ def _checkout(event: _Event) -> Iterator[Fields]:
         {
             "transaction": walk.some(
                 type="order_paid" if paid else "order_placed",
-                **_worth(session.get("amount_total"), session),
-                order_id=_order_id(session, number),
+                **worth(session.get("amount_total"), session),
+                order_id=order_id(session, number),
             )
         },
         attributes(payment=intent, locale=walk.string(session, "locale")),
     )
 
 
-def _abandoned(event: _Event) -> Iterator[Fields]:
+def _abandoned(event: Event) -> Iterator[Fields]:
     number = walk.identifier(event.thing, "id")
-    about = attributes(**_worth(event.thing.get("amount_total"), event.thing))
+    about = attributes(**worth(event.thing.get("amount_total"), event.thing))
     yield event.tell(ids.compose(number, "abandoned"), {"behaviour": {"type": "checkout_abandoned"}}, about)
 
 
-def _invoice(event: _Event) -> Iterator[Fields]:
+def _invoice(event: Event) -> Iterator[Fields]:
     """An invoice that was paid: a subscription goes on. The payment itself is told by its payment intent, but for what
     was sold without a subscription: older versions name the intent, and what was paid beside Stripe has none."""
     invoice = event.thing
@@ -136,24 +109,24 @@ def _invoice(event: _Event) -> Iterator[Fields]:
     paid_at = walk.at(invoice, "status_transitions", "paid_at")
     if walk.string(invoice, "billing_reason") == "subscription_cycle" and subscription:
         what = {"subscription": walk.some(status="renewed", plan=_plan_of_invoice(invoice))}
-        about = attributes(subscription=subscription, invoice=number, **_worth(invoice.get("amount_paid"), invoice))
+        about = attributes(subscription=subscription, invoice=number, **worth(invoice.get("amount_paid"), invoice))
         yield event.tell(ids.compose(subscription, "renewed", number), what, about, at=paid_at)
-    intent = _id(invoice.get("payment_intent")) or (number if invoice.get("paid_out_of_band") is True else "")
+    intent = id_of(invoice.get("payment_intent")) or (number if invoice.get("paid_out_of_band") is True else "")
     amount = next((invoice[name] for name in ("amount_paid", "amount_due") if walk.count(invoice, name)), 0)
     if not subscription and intent and amount:
-        order = _order_id(invoice, number)
-        what = {"transaction": walk.some(type="order_paid", **_worth(amount, invoice), order_id=order)}
+        order = order_id(invoice, number)
+        what = {"transaction": walk.some(type="order_paid", **worth(amount, invoice), order_id=order)}
         yield event.tell(ids.compose(intent, "paid"), what, attributes(payment=intent, invoice=number), at=paid_at)
 
 
-def _unpaid(event: _Event) -> Iterator[Fields]:
+def _unpaid(event: Event) -> Iterator[Fields]:
     invoice = event.thing
     number, attempt = walk.identifier(invoice, "id"), walk.count(invoice, "attempt_count")
     about = attributes(
         invoice=number,
         attempt=attempt,
         subscription=_subscription_of(invoice),
-        **_worth(invoice.get("amount_due"), invoice),
+        **worth(invoice.get("amount_due"), invoice),
     )
     what = {"behaviour": {"type": "payment_failed"}}
     yield event.tell(ids.compose(number, "payment_failed", str(attempt)), what, about)
@@ -162,7 +135,7 @@ def _unpaid(event: _Event) -> Iterator[Fields]:
 # Money back
 
 
-def _charge_refunded(event: _Event) -> Iterator[Fields]:
+def _charge_refunded(event: Event) -> Iterator[Fields]:
     """What was given back of a charge since the event before; `amount_refunded` is the sum of all its refunds."""
     charge = event.thing
     before = walk.count(event.before, "amount_refunded")
@@ -171,43 +144,43 @@ def _charge_refunded(event: _Event) -> Iterator[Fields]:
     if walk.string(newest, "status") in _NO_REFUND or amount <= 0:
         return
     at = walk.count(newest, "created") or event.created
-    yield _refund(event, walk.identifier(charge, "id"), amount, _id(charge.get("payment_intent")), at, newest)
+    yield _refund(event, walk.identifier(charge, "id"), amount, id_of(charge.get("payment_intent")), at, newest)
 
 
-def _refund_changed(event: _Event) -> Iterator[Fields]:
+def _refund_changed(event: Event) -> Iterator[Fields]:
     """A refund by itself. It may have failed, now or after it had seemed to succeed: then nothing was given back."""
     refund = event.thing
     status = walk.string(refund, "status")
     amount = walk.count(refund, "amount")
-    charge, intent = _id(refund.get("charge")), _id(refund.get("payment_intent"))
+    charge, intent = id_of(refund.get("charge")), id_of(refund.get("payment_intent"))
     if status in _NO_REFUND:
         about = attributes(
-            payment=intent, reason=walk.string(refund, "failure_reason") or status, **_worth(amount, refund)
+            payment=intent, reason=walk.string(refund, "failure_reason") or status, **worth(amount, refund)
         )
         number = ids.compose(walk.identifier(refund, "id"), "refund_failed")
         yield event.tell(number, {"behaviour": {"type": "refund_failed"}}, about)
-    else:  # also when only something of it changed: it is the same event
+    elif status != "requires_action":  # also when only something of it changed: it is the same event
         whole = charge or intent or walk.identifier(refund, "id")
         yield _refund(event, whole, amount, intent, walk.count(refund, "created") or event.created, refund)
 
 
-def _refund(event: _Event, whole: str, amount: int, intent: str, at: Any, refund: Fields) -> Fields:
+def _refund(event: Event, whole: str, amount: int, intent: str, at: Any, refund: Fields) -> Fields:
     hour = int(walk.number(at) or 0) // _HOUR
-    order = _order_id(event.thing, intent or whole)
+    order = order_id(event.thing, intent or whole)
     return event.tell(
         ids.compose(whole, "refund", str(amount), str(hour)),
-        {"transaction": walk.some(type="refund", **_worth(amount, event.thing), order_id=order)},
+        {"transaction": walk.some(type="refund", **worth(amount, event.thing), order_id=order)},
         attributes(payment=intent, reason=walk.string(refund, "reason")),
         at=at,
     )
 
 
-def _dispute(event: _Event) -> Iterator[Fields]:
+def _dispute(event: Event) -> Iterator[Fields]:
     dispute = event.thing
     about = attributes(
-        payment=_id(dispute.get("payment_intent")) or _id(dispute.get("charge")),
+        payment=id_of(dispute.get("payment_intent")) or id_of(dispute.get("charge")),
         reason=walk.string(dispute, "reason"),
-        **_worth(dispute.get("amount"), dispute),
+        **worth(dispute.get("amount"), dispute),
     )
     number = ids.compose(walk.identifier(dispute, "id"), "disputed")
     yield event.tell(number, {"behaviour": {"type": "payment_disputed"}}, about, at=dispute.get("created"))
@@ -216,15 +189,15 @@ def _dispute(event: _Event) -> Iterator[Fields]:
 # Subscriptions
 
 
-def _started(event: _Event) -> Iterator[Fields]:
+def _started(event: Event) -> Iterator[Fields]:
     if walk.string(event.thing, "status") not in _UNPAID:
         yield _lifecycle(event, "started", at=event.thing.get("created"))
 
 
-def _changed(event: _Event) -> Iterator[Fields]:
+def _changed(event: Event) -> Iterator[Fields]:
     """What an update changed: its first payment came, it will end, it won't after all, it costs more or less."""
     now = event.thing
-    then = _merged(now, event.before)
+    then = merged(now, event.before)
     if walk.string(now, "status") in _OVER:
         return  # `deleted` tells it
     if walk.string(then, "status") == "incomplete" and walk.string(now, "status") not in _UNPAID:
@@ -236,7 +209,7 @@ def _changed(event: _Event) -> Iterator[Fields]:
         yield _lifecycle(event, "renewed", version=f"resumed:{event.created}", reason="resumed")
     if walk.string(now, "status") == "paused" != walk.string(then, "status"):
         yield from _paused(event)
-    costs, cost = (_monthly(items) for items in _items(now, then, event.before))
+    costs, cost = map(monthly, items(now, then, event.before))
     if costs is not None and cost is not None and costs != cost:
         yield _lifecycle(event, "upgraded" if costs > cost else "downgraded", version=event.created)
 
@@ -245,20 +218,20 @@ def _is_ending(subscription: Fields) -> bool:
     return bool(subscription.get("cancel_at_period_end") or subscription.get("cancel_at"))
 
 
-def _ended(event: _Event) -> Iterator[Fields]:
+def _ended(event: Event) -> Iterator[Fields]:
     subscription = event.thing
     ended, cancelled = walk.count(subscription, "ended_at"), walk.count(subscription, "canceled_at")
     words = _words(event) if not ended or ended == cancelled else {}  # else they were told when it was cancelled
     yield _lifecycle(event, "ended", at=subscription.get("ended_at")) | words
 
 
-def _paused(event: _Event) -> Iterator[Fields]:
+def _paused(event: Event) -> Iterator[Fields]:
     number = walk.identifier(event.thing, "id")
     what = {"behaviour": {"type": "subscription_paused"}}
     yield event.tell(ids.compose(number, "paused", event.created or "0"), what, attributes(subscription=number))
 
 
-def _lifecycle(event: _Event, status: str, *, version: str = "", at: Any = None, reason: str = "") -> Fields:
+def _lifecycle(event: Event, status: str, *, version: str = "", at: Any = None, reason: str = "") -> Fields:
     subscription = event.thing
     number = walk.identifier(subscription, "id")
     details = walk.fields(subscription, "cancellation_details") if status in ("cancelled", "ended") else {}
@@ -269,78 +242,31 @@ def _lifecycle(event: _Event, status: str, *, version: str = "", at: Any = None,
         trial=True if status == "started" and walk.string(subscription, "status") == "trialing" else None,
     )
     name = ids.compose(number, status, version) if version else ids.compose(number, status)
-    return event.tell(name, {"subscription": walk.some(status=status, plan=_plan(subscription))}, about, at=at)
+    return event.tell(name, {"subscription": walk.some(status=status, plan=plan_of(subscription))}, about, at=at)
 
 
-def _words(event: _Event) -> Fields:
+def _words(event: Event) -> Fields:
     """Why they left, in their own words."""
     return walk.some(text=walk.string(event.thing, "cancellation_details", "comment"))
-
-
-def _items(now: Fields, then: Fields, before: Fields) -> Iterator[list[Fields]]:
-    """What is subscribed to, now and before; versions of old may tell only the plan and the quantity."""
-    whole = "items" in before or not before.keys() & {"plan", "quantity"}
-    for each in (now, then):
-        items = [*walk.objects(each, "items", "data")] if whole else []
-        yield items or [{"plan": each.get("plan"), "quantity": each.get("quantity")}]
-
-
-def _monthly(items: list[Fields]) -> float | None:
-    """What it costs a month, minor units; None where the price isn't a plain one."""
-    total = 0.0
-    for item in items:
-        price = walk.fields(item, "price") or walk.fields(item, "plan")
-        found = [
-            walk.number(price, name) for name in ("unit_amount", "unit_amount_decimal", "amount", "amount_decimal")
-        ]
-        amount = next((each for each in found if each is not None), None)
-        every = walk.fields(price, "recurring") or price
-        months = _MONTHS.get(walk.string(every, "interval"), 0.0) * (walk.count(every, "interval_count") or 1)
-        if amount is None or not months:
-            return None
-        quantity = walk.number(item, "quantity")
-        total += amount * (1 if quantity is None else quantity) / months
-    return total
-
-
-def _merged(now: Any, before: Any, depth: int = 0) -> Any:
-    """What stood there before: `previous_attributes` hold what changed only."""
-    deeper = depth + 1
-    if depth < _MAX_DEPTH and isinstance(now, dict) and isinstance(before, dict):
-        return {**now, **{name: _merged(now.get(name), value, deeper) for name, value in before.items()}}
-    if depth < _MAX_DEPTH and isinstance(now, list) and isinstance(before, list):
-        return [_merged(now[index] if index < len(now) else None, value, deeper) for index, value in enumerate(before)]
-    return before
-
-
-def _plan(subscription: Fields) -> str:
-    item = walk.at(subscription, "items", "data", 0)
-    prices = (walk.fields(item, "price"), walk.fields(item, "plan"), walk.fields(subscription, "plan"))
-    for name in ("nickname", "lookup_key", "id"):
-        for price in prices:
-            found = walk.string(price, name)
-            if found:
-                return found[:255]
-    return ""
 
 
 def _plan_of_invoice(invoice: Fields) -> str:
     line = walk.at(invoice, "lines", "data", -1)
     price = walk.fields(line, "price") or walk.fields(line, "plan")
     names = (walk.string(price, "nickname"), walk.string(price, "lookup_key"), walk.string(price, "id"))
-    return next(filter(None, names), _id(walk.at(line, "pricing", "price_details", "price")))[:255]
+    return next(filter(None, names), id_of(walk.at(line, "pricing", "price_details", "price")))[:255]
 
 
 def _subscription_of(invoice: Fields) -> str:
     """Where an invoice names its subscription: since 2025 it is its parent."""
     found = invoice.get("subscription") or walk.at(invoice, "parent", "subscription_details", "subscription")
-    return _id(found)
+    return id_of(found)
 
 
 # People
 
 
-def _profile(event: _Event) -> Iterator[Fields]:
+def _profile(event: Event) -> Iterator[Fields]:
     customer = event.thing
     number = walk.identifier(customer, "id")
     profile = walk.some(
@@ -355,45 +281,7 @@ def _profile(event: _Event) -> Iterator[Fields]:
         yield event.tell(ids.compose(number, event.created or ids.digest(repr(profile))), {"profile": profile}, {})
 
 
-def _customer(thing: Fields) -> Fields:
-    """Stripe's customer; else the address that was given, else the payment, by which they can be joined later."""
-    known = thing if walk.string(thing, "object") == "customer" else walk.fields(thing, "customer")
-    number = walk.identifier(known, "id") or _id(thing.get("customer"))
-    given = [walk.fields(thing, name) for name in ("customer_details", "billing_details")]
-    given.append(walk.fields(thing, "charges", "data", 0, "billing_details") or walk.fields(thing, "evidence"))
-    emails = [walk.string(each, "email") or walk.string(each, "customer_email_address") for each in (known, *given)]
-    emails += [walk.string(thing, name) for name in ("customer_email", "receipt_email")]
-    names = [walk.string(each, "name") or walk.string(each, "customer_name") for each in (known, *given)]
-    names.append(walk.string(thing, "customer_name"))
-    email = next(filter(None, emails), "")[:255]
-    name = people.full_name(next(filter(None, names), ""))
-    who = walk.some(id=ids.compose(number), handle=email)
-    if not who:
-        payment = _id(thing.get("payment_intent")) or _id(thing.get("charge")) or walk.identifier(thing, "id")
-        who = walk.some(handle=ids.compose(payment)) or people.NOBODY
-    return {**who, **walk.some(name=name)}
-
-
-def _order_id(thing: Fields, otherwise: str) -> str:
-    """The company's own number of the order, where it gave one."""
-    names = ("order_id", "orderId", "order_number")
-    given = [walk.identifier(thing, "metadata", name) for name in names]
-    given.append(walk.identifier(thing, "client_reference_id"))
-    return next(filter(None, given), otherwise)[:255]
-
-
-def _worth(amount: Any, thing: Fields) -> Fields:
-    currency = walk.string(thing, "currency").upper()
-    digits = 0 if currency in _NO_DECIMALS else 3 if currency in money.THREE_DECIMALS else 2
-    return money.minor_worth(amount, currency, digits)
-
-
-def _id(value: Any) -> str:
-    """An id, or that of the object that was expanded in its place."""
-    return walk.identifier(value, "id") if isinstance(value, dict) else walk.identifier(value)
-
-
-_TYPES: dict[str, Callable[[_Event], Iterator[Fields]]] = {
+_TYPES: dict[str, Callable[[Event], Iterator[Fields]]] = {
     "payment_intent.succeeded": _payment,
     "charge.succeeded": _payment,
     "charge.captured": _payment,

@@ -14,8 +14,6 @@ from voz_ingest.adapters.inbound.formats.walk import Fields
 from voz_ingest.adapters.inbound.sources import Payload, decode_object
 from voz_ingest.domain.draft import Draft
 
-SUCCESS = 200
-
 _LISTS = {"reviews": "service", "productReviews": "product"}
 _MAX_TAGS = 20
 
