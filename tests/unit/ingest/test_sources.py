@@ -6,6 +6,7 @@ import copy
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from voz_ingest.domain.reading import read_event
 PAYLOADS, SIGNATURES, CHALLENGES = cases("payloads"), cases("signatures"), cases("challenges")
 OWN_FORM = {"api", "cloudevents"}
 """What these send is Voz's own plain form, which other tests look into."""
+PAGES = Path(__file__).parents[3] / "docs" / "sources"
 DEFAULTS = {"audience": "customer", "direction": "inbound", "kind": "message"}
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20)
 JSON = st.recursive(
@@ -155,3 +157,10 @@ def _paths(document: Any) -> Iterator[list[Any]]:
 def _without_nothing(event: dict[str, Any]) -> dict[str, Any]:
     """A fixture may say `occurred_at: null` to make clear that the receipt counts."""
     return {name: value for name, value in event.items() if value is not None}
+
+
+@pytest.mark.parametrize("source", sources.names())
+def test_a_source_has_its_page_and_its_line_in_the_index(source: str) -> None:
+    index = (PAGES / "README.md").read_text(encoding="utf-8")
+    assert f"[{source}](" in index
+    assert source in OWN_FORM or (PAGES / f"{source}.md").is_file()

@@ -15,9 +15,9 @@ from typing import Any
 import yaml
 
 from voz_contracts.plain import plain
-from voz_ingest import wiring
+from voz_ingest import importing, wiring
 from voz_ingest.adapters.inbound import sources
-from voz_ingest.adapters.outbound.encoding import address, message
+from voz_ingest.adapters.outbound.encoding import message
 from voz_ingest.config import Settings
 from voz_ingest.domain.draft import Draft
 from voz_ingest.domain.event import CustomerEvent, ReceivedEvent
@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parse.add_argument("files", nargs="+", metavar="FILE", help="a payload; - reads standard input")
     parse.set_defaults(run=_parse)
+    importing.add_arguments(commands.add_parser("import", help="send a CSV or JSON lines file; resumable"))
     commands.add_parser("sources", help="the known sources").set_defaults(run=_sources)
     commands.add_parser("openapi", help="the OpenAPI document").set_defaults(run=_openapi)
     return parser
@@ -157,9 +158,7 @@ def _read(draft: Draft) -> CustomerEvent | Sequence[FieldError]:
 
 
 def _plain(event: CustomerEvent) -> dict[str, object]:
-    to = address("", event.source, *event.customer.known_by)
-    received = ReceivedEvent(id="", tenant="", received_at=event.occurred_at, event=event)
-    return plain(message(received, to.customer_key))
+    return plain(message(ReceivedEvent(id="", tenant="", received_at=event.occurred_at, event=event)))
 
 
 def _options(chosen: argparse.Namespace, source: sources.Source) -> dict[str, Any]:
