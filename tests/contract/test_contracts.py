@@ -28,7 +28,13 @@ LABELS = {
     "audience": "customer employee",
     "direction": "inbound outbound",
 }
-_MODULES = (case_pb2, customer_event_pb2, dead_letter_pb2, enriched_event_pb2, raw_payload_pb2)  # their import registers the messages
+_MODULES = (
+    case_pb2,
+    customer_event_pb2,
+    dead_letter_pb2,
+    enriched_event_pb2,
+    raw_payload_pb2,
+)  # their import registers the messages
 
 
 @pytest.mark.parametrize(("stem", "path"), GOLDEN, ids=[f"{stem}/{path.stem}" for stem, path in GOLDEN])

@@ -21,7 +21,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from voz.v1 import case_pb2, customer_event_pb2, enriched_event_pb2
-from voz_contracts.identity import customer_key
+from voz_contracts.identity import customer_key, event_id
 from voz_contracts.topics import CASES, DEAD_LETTER, ENRICHED
 from voz_devstack.testing import KafkaAddress, PostgresAddress
 from voz_metrics_api import wiring
@@ -76,8 +76,12 @@ class Build:
             "attributes": {},
             "handle": "",
             "name": "",
+            "source_id": "",
+            "behaviour": "",
             **given,
         }
+        if said["source_id"]:
+            said["id"] = event_id(said["tenant"], said["source"], said["source_id"])
         customer = customer_event_pb2.Customer(
             key=customer_key(said["tenant"], said["source"], customer_id=said["customer"], handle=said["handle"]),
             id=said["customer"],
@@ -88,6 +92,7 @@ class Build:
             id=said["id"],
             tenant=said["tenant"],
             source=said["source"],
+            source_id=said["source_id"],
             channel=label("Channel", said["channel"]),
             kind=label("EventKind", said["kind"]),
             direction=label("Direction", said["direction"]),
@@ -102,6 +107,8 @@ class Build:
             event.survey.CopyFrom(customer_event_pb2.Survey(metric=label("SurveyMetric", metric), score=score))
             if scale:
                 event.survey.scale.min, event.survey.scale.max, event.survey.scale.inverted = scale
+        if said["behaviour"]:
+            event.behaviour.type = said["behaviour"]
         signals = enriched_event_pb2.Signals(
             language=said["language"],
             sentiment=label("Sentiment", said["sentiment"]),
@@ -113,6 +120,16 @@ class Build:
         )
         journey = enriched_event_pb2.Journey(stage=label("Stage", said["stage"]), since=at)
         return enriched_event_pb2.EnrichedEvent(event=event, signals=signals, journey=journey)
+
+    def edit(self, at: datetime, original: str, version: int, **given: Any) -> enriched_event_pb2.EnrichedEvent:
+        """A later version of the message whose source's id is `original`."""
+        source_id, attributes = f"{original}:edit:{version}", {"edit_of": original, **given.pop("attributes", {})}
+        return self.event(at, **{"source_id": source_id, "attributes": attributes, **given})
+
+    def deletion(self, at: datetime, original: str, **given: Any) -> enriched_event_pb2.EnrichedEvent:
+        """The message whose source's id is `original` is taken back."""
+        said = {"kind": "behaviour", "behaviour": "message_deleted", "attributes": {"deletion_of": original}}
+        return self.event(at, **{"source_id": f"{original}:deleted", **said, **given})
 
     def case(self, case_id: str, sequence: int, opened_at: datetime, **given: Any) -> case_pb2.CaseEvent:
         """The case after its event number `sequence`."""
@@ -129,8 +146,8 @@ class Build:
             resolved_at=said.get("resolved_at"),
             signals=enriched_event_pb2.Signals(topic=label("Topic", said["topic"])),
         )
-        event_id = str(uuid.uuid5(uuid.UUID(case_id), str(sequence)))
-        return case_pb2.CaseEvent(id=event_id, sequence=sequence, support_case=case, occurred_at=opened_at)
+        id_ = str(uuid.uuid5(uuid.UUID(case_id), str(sequence)))
+        return case_pb2.CaseEvent(id=id_, sequence=sequence, support_case=case, occurred_at=opened_at)
 
 
 @dataclass
@@ -166,6 +183,7 @@ class World:
                 *(f"rollup_duration_{level}" for level in ("minute", "hour", "day")),
                 "dimension_set",
                 "case_state",
+                "message_state",
                 "customer_profile",
                 "touchpoint",
             ):

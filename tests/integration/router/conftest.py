@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from voz.v1 import customer_event_pb2, labels_pb2
 from voz.v1.enriched_event_pb2 import EnrichedEvent, Signals
-from voz_contracts.identity import customer_key
+from voz_contracts.identity import customer_key, event_id
 from voz_contracts.words import number
 from voz_router.adapters.inbound.policy_yaml import parse_policy
 from voz_router.adapters.inbound.records import event_of
@@ -51,10 +51,12 @@ SCOPES = {"reader": ["queues:read"], "worker": ["queues:read", "queues:work"], "
 def enriched(customer: str = "c-42", *, tenant: str = "acme", **given: Any) -> EnrichedEvent:
     """An inbound message with these signals; by default a complaint."""
     said: dict[str, Any] = {"intents": ["complaint"], "direction": "inbound", "text": "No funciona"} | given
+    source_id = said.get("source_id", "")
     event = customer_event_pb2.CustomerEvent(
-        id=said.get("id") or str(uuid.uuid4()),
+        id=said.get("id") or (event_id(tenant, "api", source_id) if source_id else str(uuid.uuid4())),
         tenant=tenant,
         source="api",
+        source_id=source_id,
         channel=labels_pb2.CHANNEL_SOCIAL,
         kind=labels_pb2.EVENT_KIND_MESSAGE,
         audience=labels_pb2.AUDIENCE_CUSTOMER,
@@ -62,13 +64,28 @@ def enriched(customer: str = "c-42", *, tenant: str = "acme", **given: Any) -> E
         customer=customer_event_pb2.Customer(key=customer_key(tenant, "api", customer_id=customer), id=customer),
         text=said["text"],
         occurred_at=said.get("occurred_at") or datetime.now(UTC),
+        attributes=said.get("attributes", {}),
     )
+    if said.get("behaviour"):
+        event.kind = labels_pb2.EVENT_KIND_BEHAVIOUR
+        event.behaviour.type = said["behaviour"]
     signals = Signals(
         sentiment=number(labels_pb2.Sentiment, said.get("sentiment", "negative")),  # type: ignore[arg-type]
         intents=[number(labels_pb2.Intent, intent) for intent in said["intents"]],  # type: ignore[misc]
         topic=number(labels_pb2.Topic, said.get("topic", "technical")),  # type: ignore[arg-type]
     )
     return EnrichedEvent(event=event, signals=signals)
+
+
+def edit(original: str, version: int, customer: str = "c-42", **given: Any) -> EnrichedEvent:
+    """A later version of the message whose source's id is `original`."""
+    return enriched(customer, source_id=f"{original}:edit:{version}", attributes={"edit_of": original}, **given)
+
+
+def deletion(original: str, customer: str = "c-42") -> EnrichedEvent:
+    """The message whose source's id is `original` is taken back."""
+    said: dict[str, Any] = {"behaviour": "message_deleted", "attributes": {"deletion_of": original}}
+    return enriched(customer, source_id=f"{original}:deleted", intents=[], sentiment="", topic="", text="", **said)
 
 
 @pytest.fixture

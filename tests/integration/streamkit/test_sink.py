@@ -19,12 +19,14 @@ from tests.integration.streamkit.conftest import MakeSink
 from voz.v1.dead_letter_pb2 import DeadLetter
 from voz_streamkit.dead_letters import DeadLetterLimit
 from voz_streamkit.errors import DeadLetterLimitError, FencedError
+from voz_streamkit.ledger import Ledger
 from voz_streamkit.records import Record
 from voz_streamkit.sink import Applied, trim_applied_events
 
 pytestmark = pytest.mark.integration
 FIRST = TopicPartition("sample.events", 0)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+Key = tuple[str, UUID]
 ReadDeadLetters = Callable[[], Awaitable[list[DeadLetter]]]
 
 
@@ -222,3 +224,34 @@ async def _applied_at(engine: AsyncEngine, event_id: UUID | None, when: datetime
     statement = update(ids).values(applied_at=when)
     async with engine.begin() as connection:
         await connection.execute(statement.where(ids.c.event_id == event_id) if event_id else statement)
+
+
+@pytest.mark.parametrize("applied_before", [True, False])
+async def test_whoever_applies_an_event_that_another_concerns_waits(engine: AsyncEngine, applied_before: bool) -> None:
+    """Either transaction finds what the other has done, whichever comes first."""
+    ledger = Ledger(counting.tables, counting.CONSUMER)
+    original, revision = ("demo", uuid4()), ("demo", uuid4())
+    applies: tuple[list[Key], list[Key]] = [original], []
+    concerned: tuple[list[Key], list[Key]] = [revision], [original]
+    first, second = (applies, concerned) if applied_before else (concerned, applies)
+    async with engine.connect() as one, engine.connect() as other:
+        await ledger.insert_ids(one, *first)
+        waiting = asyncio.create_task(ledger.insert_ids(other, *second))
+        done, _ = await asyncio.wait({waiting}, timeout=0.3)
+        assert not done
+        await one.commit()
+        assert await waiting == set(second[0]), "what only concerned is new, and applied by nobody"
+        await other.commit()
+    async with engine.connect() as connection:
+        kept = await connection.execute(select(counting.tables.applied_event.c.event_id))
+        assert {row.event_id for row in kept} == {original[1], revision[1]}
+
+
+async def test_what_only_concerns_may_still_be_applied(engine: AsyncEngine) -> None:
+    ledger = Ledger(counting.tables, counting.CONSUMER)
+    original, revision = ("demo", uuid4()), ("demo", uuid4())
+    async with engine.begin() as connection:
+        assert await ledger.insert_ids(connection, [revision], [original]) == {revision}
+    async with engine.begin() as connection:
+        assert await ledger.insert_ids(connection, [original], [revision]) == {original}
+        assert await ledger.insert_ids(connection, [original, revision]) == set()

@@ -201,3 +201,78 @@ def test_an_answer_too_large_for_a_record_is_refused() -> None:
     assert answer.output is None
     assert answer.refused is not None
     assert answer.refused.reason == "too_large"
+
+
+def said_by(text: str, attributes: dict[str, str], behaviour: str = "") -> EnrichedEvent:
+    made = event(text, **({"behaviour": contract.Behaviour(type=behaviour)} if behaviour else {}))
+    made.attributes.update(attributes)
+    return enriched(one(made))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "sentiment", "score"),
+    [
+        ({"rating": "1", "rating_max": "5"}, labels.SENTIMENT_NEGATIVE, -1.0),
+        ({"rating": "3", "rating_max": "5"}, labels.SENTIMENT_NEUTRAL, 0.0),
+        ({"rating": "4", "rating_max": "5"}, labels.SENTIMENT_POSITIVE, 0.5),
+        ({"rating": "5.0", "rating_max": "5"}, labels.SENTIMENT_POSITIVE, 1.0),
+        ({"rating": "9", "rating_max": "10"}, labels.SENTIMENT_POSITIVE, 0.7778),
+        ({"rating": "0", "rating_max": "1"}, labels.SENTIMENT_NEGATIVE, -1.0),
+        ({"rating": "1", "rating_max": "1"}, labels.SENTIMENT_POSITIVE, 1.0),
+        ({"rating": "0", "rating_max": "5"}, labels.SENTIMENT_NEGATIVE, -1.0),
+        ({"rating": "0", "rating_min": "-100", "rating_max": "100"}, labels.SENTIMENT_NEUTRAL, 0.0),
+        ({"rating": "7", "rating_max": "5"}, labels.SENTIMENT_POSITIVE, 1.0),
+    ],
+)
+def test_stars_are_a_sentiment_with_and_without_a_text(
+    attributes: dict[str, str], sentiment: labels.Sentiment, score: float
+) -> None:
+    alone = said_by("", attributes, "rating")
+    assert (alone.signals.sentiment, alone.signals.sentiment_score) == (sentiment, score)
+    assert alone.journey.stage == labels.STAGE_USE
+    review = said_by("una queja", attributes)
+    assert (review.signals.sentiment, review.signals.sentiment_score) == (sentiment, score)
+    expected = hashed("una queja")
+    assert review.signals.origin == SIGNAL_ORIGIN_BOTH
+    assert review.signals.topic == labels.Topic.Value(f"TOPIC_{expected.topic.name}")
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {},
+        {"rating": "4"},
+        {"rating": "PG-13", "rating_max": "5"},
+        {"rating": "nan", "rating_max": "5"},
+        {"rating": "4", "rating_max": "inf"},
+        {"rating": "4", "rating_max": "1", "rating_min": "1"},
+        {"rating": "4", "rating_max": "5", "rating_min": "none"},
+    ],
+)
+def test_an_attribute_that_is_no_number_of_stars_says_nothing(attributes: dict[str, str]) -> None:
+    assert not said_by("", attributes, "rating").signals.sentiment
+    assert said_by("una queja", attributes).signals.origin == SIGNAL_ORIGIN_TEXT
+
+
+@pytest.mark.parametrize("text", ["", "I hate you"])
+def test_taking_a_message_back_says_nothing_and_moves_nobody(text: str) -> None:
+    taken_back = contract.Behaviour(type="message_deleted")
+    made = event(text, behaviour=taken_back)
+    made.attributes["deletion_of"] = "7"
+    model = Asked()
+    enrich = make(model)
+    (prepared,) = enrich.prepare([record(made)])
+    answer = enrich.answer(prepared, None)
+    said = enriched(answer)
+    assert (model.texts, said.signals.sentiment, said.signals.HasField("sentiment_score")) == ([], 0, False)
+    assert not said.HasField("journey")
+    assert answer.state is None
+    placed = one(event(transaction=contract.Transaction(type=contract.TRANSACTION_TYPE_ORDER_PAID)), offset=7)
+    later = enriched(one(made, placed.state, offset=8))
+    assert later.journey.stage == later.journey.previous_stage == labels.STAGE_ONBOARD
+
+
+def test_an_edit_is_understood_as_any_message() -> None:
+    edit = said_by("una queja", {"edit_of": "7"})
+    assert edit.signals.origin == SIGNAL_ORIGIN_TEXT
+    assert edit.event.attributes["edit_of"] == "7"

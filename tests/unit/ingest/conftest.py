@@ -12,10 +12,11 @@ import httpx
 import pytest
 import yaml
 from fastapi import FastAPI
-from tests.unit.ingest.fakes import MemoryEventLog
+from tests.unit.ingest.fakes import MemoryEventLog, MemoryEvidence, MemoryRawPayloads, MemoryWeb
 
 from voz_ingest.adapters.inbound.connections import connections_file
 from voz_ingest.adapters.inbound.http.app import build_app
+from voz_ingest.adapters.inbound.http.webhooks import WebhookPorts
 from voz_ingest.config import Settings
 from voz_ingest.domain.budget import ByteBudget
 from voz_ingest.metrics import IngestMetrics
@@ -36,6 +37,9 @@ class Service:
     client: httpx.AsyncClient
     log: MemoryEventLog
     budget: ByteBudget
+    evidence: MemoryEvidence
+    raw: MemoryRawPayloads
+    web: MemoryWeb
 
     async def post(self, content: Any, content_type: str = "application/json", **headers: str) -> httpx.Response:
         """Send a body to /v1/events; header names are written with underscores."""
@@ -56,7 +60,9 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
             chosen = Settings.model_validate({"keys_file": "none", **settings})
             budget = ByteBudget(chosen.max_in_flight_bytes)
             connections = connections_file(chosen.connections_file, shared) if chosen.connections_file else None
-            app = build_app(chosen, log, Health(), budget, IngestMetrics(shared, budget), connections)
+            evidence, raw, web = MemoryEvidence(), MemoryRawPayloads(), MemoryWeb()
+            ports = WebhookPorts(evidence, raw, web)
+            app = build_app(chosen, log, Health(), budget, IngestMetrics(shared, budget), ports, connections)
             keys = tmp_path / "keys.yaml"
             entries = [
                 {"id": name, "tenant": name, "sha256": hash_key(key), "scopes": [SCOPES.get(name, "events:write")]}
@@ -69,7 +75,7 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
                 base_url="http://voz",
                 headers={"Authorization": f"Bearer {KEYS['acme']}"},
             )
-            return Service(app, await stack.enter_async_context(client), log, budget)
+            return Service(app, await stack.enter_async_context(client), log, budget, evidence, raw, web)
 
         yield make
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
+from voz_ingest.domain.connection import Connection
 from voz_ingest.domain.event import ReceivedEvent
 from voz_ingest.ports import LogUnavailableError
 
@@ -48,3 +50,61 @@ class MemoryEventLog:
         await asyncio.sleep(0)
         self.parts.append(len(events))
         self.events.extend(events)
+
+
+class MemoryEvidence:
+    """Evidence in memory. `away`: it takes nothing."""
+
+    def __init__(self) -> None:
+        self.put_aside: list[tuple[str, bytes, str, str]] = []
+        """Connection, body, reason, detail."""
+        self.away = False
+
+    async def put(
+        self,
+        connection: Connection,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        reason: str,
+        detail: str,
+        attempts: int = 1,
+    ) -> None:
+        """As the port says."""
+        if self.away:
+            raise LogUnavailableError("It is away.", retry_after_seconds=5)
+        self.put_aside.append((connection.id, body, reason, detail))
+
+
+class MemoryRawPayloads:
+    """RawPayloads in memory."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[str, bytes, list[str]]] = []
+
+    async def put(
+        self,
+        connection: Connection,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        received_at: datetime,
+        ids: Sequence[str],
+    ) -> None:
+        """As the port says."""
+        self.kept.append((connection.id, body, [*ids]))
+
+
+class MemoryWeb:
+    """Fetch of what is laid into `pages`; whatever else is asked for isn't there."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, bytes] = {}
+        self.asked: list[tuple[str, tuple[str, ...]]] = []
+
+    async def fetch(self, url: str, *, hosts: Collection[str]) -> bytes:
+        """As the port says."""
+        self.asked.append((url, tuple(hosts)))
+        if url not in self.pages:
+            raise ConnectionError("nothing is there")
+        return self.pages[url]

@@ -47,13 +47,3 @@ def test_a_budget_refuses_what_does_not_fit_and_forgets_nothing() -> None:
         assert budget.used_bytes == 51
     assert budget.used_bytes == 41
     budget.give(41)
-
-
-def test_a_share_that_is_released_is_given_back_by_its_new_holder() -> None:
-    budget = ByteBudget(100)
-    with budget.hold() as held:
-        held.resize(60)
-        size = held.release()
-    assert (size, budget.used_bytes) == (60, 60)
-    budget.give(size)
-    assert budget.used_bytes == 0

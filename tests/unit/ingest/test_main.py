@@ -52,7 +52,7 @@ def test_parse_says_why_a_payload_is_refused(payload: str, tmp_path: Path, capsy
 
 def test_an_unknown_source_is_named_with_those_that_are_known(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["parse", "--source", "telex", "-"]) == 2
-    assert "known: api, cloudevents" in capsys.readouterr().err
+    assert "known: api, appstore, bluesky" in capsys.readouterr().err
     assert main(["sources"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == sources.names()
 

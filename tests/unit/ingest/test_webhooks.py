@@ -17,6 +17,7 @@ from voz_ingest.adapters.inbound.formats.signatures import hex_hmac
 CONNECTIONS = """
 connections:
   - {id: plain, tenant: acme, source: api, secrets: [right, old-one]}
+  - {id: kept, tenant: initech, source: api, secrets: [right], options: {keep_raw: true}}
   - {id: wa, tenant: globex, source: whatsapp, secrets: [app-secret], options: {verify_token: "let me in"}}
 tenants:
   - {id: acme, events_per_second: 1, burst_events: 3}
@@ -96,6 +97,28 @@ async def test_a_signed_payload_that_cannot_be_read_is_a_problem(webhooks: Servi
     answer = await send(webhooks, "wa", body)
     assert answer.status_code == 422
     assert answer.json()["errors"]
+    ((connection, kept, reason, detail),) = webhooks.evidence.put_aside
+    assert (connection, kept, reason) == ("wa", body, "unreadable")
+    assert detail
+    webhooks.evidence.away = True
+    assert (await send(webhooks, "wa", body)).status_code == 503, "what can't be kept is to come again"
+
+
+async def test_an_event_that_is_refused_is_put_aside_and_the_others_are_taken(webhooks: Service) -> None:
+    batch = [event(id="good"), event(id="bad", channel="fax")]
+    answer = await webhooks.client.post("/v1/webhooks/plain?secret=right", json=batch)
+    assert (answer.status_code, answer.json()["accepted"]) == (202, 1)
+    assert [rejected["pointer"] for rejected in answer.json()["rejected"]] == ["/channel"]
+    ((_, body, reason, detail),) = webhooks.evidence.put_aside
+    assert (json.loads(body), reason) == (batch, "rejected")
+    assert "event 1: /channel" in detail
+
+
+async def test_payloads_are_kept_byte_for_byte_only_where_it_is_asked_for(webhooks: Service) -> None:
+    body = json.dumps(event(id="x"), indent=3).encode()
+    answer = await webhooks.client.post("/v1/webhooks/kept?secret=right", content=body)
+    await webhooks.client.post("/v1/webhooks/plain?secret=right", content=body)
+    assert webhooks.raw.kept == [("kept", body, answer.json()["ids"])]
 
 
 async def test_a_challenge_is_answered_and_a_wrong_one_refused(webhooks: Service) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import cache
 
 CONTENT_TYPE = b"application/protobuf"
 Headers = list[tuple[str, bytes]]
@@ -22,13 +23,10 @@ def headers(
     partition key; `time` is aware.
     """
     found = [
-        ("ce_specversion", b"1.0"),
+        *_fixed(source, event_type),
         ("ce_id", event_id.encode()),
-        ("ce_source", source.encode()),
-        ("ce_type", event_type.encode()),
         ("ce_time", rfc3339(time).encode()),
         ("ce_subject", subject.encode()),
-        ("content-type", CONTENT_TYPE),
     ]
     if traceparent:
         found.append(("traceparent", traceparent.encode()))
@@ -44,4 +42,15 @@ def rfc3339(time: datetime) -> str:
     """RFC 3339 in UTC with `Z`; raises ValueError for a naive time."""
     if time.tzinfo is None:
         raise ValueError("a naive time has no place here")
-    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return time.astimezone(UTC).isoformat()[: -len("+00:00")] + "Z"
+
+
+@cache
+def _fixed(source: str, event_type: str) -> tuple[tuple[str, bytes], ...]:
+    """What is the same for all records of one origin and type."""
+    return (
+        ("ce_specversion", b"1.0"),
+        ("ce_source", source.encode()),
+        ("ce_type", event_type.encode()),
+        ("content-type", CONTENT_TYPE),
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -74,10 +74,28 @@ class Ledger:
                     f"it is at {stored[partition]}: another consumer has it"
                 )
 
-    async def insert_ids(self, connection: AsyncConnection, ids: Sequence[tuple[str, UUID]]) -> set[tuple[str, UUID]]:
-        """Write ids down, in one order; returns those that were not there before."""
-        if not ids:
+    async def insert_ids(
+        self,
+        connection: AsyncConnection,
+        ids: Sequence[tuple[str, UUID]],
+        held_off: Collection[tuple[str, UUID]] = (),
+    ) -> set[tuple[str, UUID]]:
+        """Write ids down, in one order; returns those that were not there before.
+
+        `held_off` are other ids: whoever is writing one of them down is waited for, and whoever comes to it later waits
+        until this transaction ends. They are written and deleted again, which leaves the lock of a unique index.
+        """
+        wanted = [*ids, *held_off]
+        if not wanted:
             return set()
+        new = await self._insert(connection, wanted)
+        mine = sorted(new.intersection(held_off))
+        if mine:
+            table = self._ids
+            await connection.execute(delete(table).where(tuple_(table.c.tenant, table.c.event_id).in_(mine)))
+        return new.difference(mine)
+
+    async def _insert(self, connection: AsyncConnection, ids: Sequence[tuple[str, UUID]]) -> set[tuple[str, UUID]]:
         arriving = (
             func.unnest(bindparam("tenants", type_=ARRAY(Text)), bindparam("ids", type_=ARRAY(Uuid)))
             .table_valued(column("tenant", Text), column("event_id", Uuid), name="arriving")

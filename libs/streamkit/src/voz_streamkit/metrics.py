@@ -8,6 +8,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from voz_streamkit.figures import Count, Counts, Timing, Timings
+
 # Freshness is promised under 1.5 s at p99, of which a batch may take a part: fine steps below 1 s.
 BATCH_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 # A request answers in milliseconds unless Kafka or PostgreSQL is slow.
@@ -72,13 +74,13 @@ class Metrics:
             ["file", "outcome"],
             registry=self.registry,
         )
-        self.requests = Counter(
+        self.requests = Counts(
             "voz_http_requests_total",
             "HTTP requests.",
             ["service", "method", "route", "status"],
             registry=self.registry,
         )
-        self.request_seconds = Histogram(
+        self.request_seconds = Timings(
             "voz_http_request_seconds",
             "Time to answer an HTTP request, seconds.",
             ["service", "method", "route"],
@@ -89,6 +91,19 @@ class Metrics:
             "voz_build_info", "1, with the version as a label.", ["service", "version"], registry=self.registry
         )
         info.labels(service, _version(service)).set(1)
+        self._noted: dict[tuple[str, str, int], tuple[Count, Timing]] = {}
+
+    def note_request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count an HTTP request and time it."""
+        found = self._noted.get((method, route, status))
+        if found is None:  # finding metrics by their labels costs more than counting
+            found = self._noted[method, route, status] = (
+                self.requests.labels(self.service, method, route, str(status)),
+                self.request_seconds.labels(self.service, method, route),
+            )
+        count, timing = found
+        count.inc()
+        timing.observe(seconds)
 
 
 def new_registry() -> CollectorRegistry:

@@ -40,12 +40,17 @@ E_contra = TypeVar("E_contra", contravariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Incoming(Generic[E_co]):
-    """A record that was understood: the event in it, and the id that makes a second delivery the same event."""
+    """A record that was understood: the event in it, and the id that makes a second delivery the same event.
+
+    `concerns`: ids of other events of the tenant that this one's effects depend on. Nobody applies one of them while
+    this one is being applied, so either finds what the other has done.
+    """
 
     record: Record
     tenant: str
     event_id: UUID
     event: E_co
+    concerns: tuple[UUID, ...] = ()
 
 
 class Effects(Protocol[E_contra]):
@@ -206,7 +211,8 @@ class ExactlyOnceSink(Generic[E]):
         first: dict[tuple[str, UUID], Incoming[E]] = {}
         for each in decoded.incoming:
             first.setdefault((each.tenant, each.event_id), each)
-        new = await self._ledger.insert_ids(connection, list(first))
+        concerns = {(each.tenant, other) for each in decoded.incoming for other in each.concerns}
+        new = await self._ledger.insert_ids(connection, list(first), concerns - first.keys())
         return [each for key, each in first.items() if key in new]
 
     async def _culprits(

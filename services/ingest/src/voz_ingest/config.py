@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
-from pydantic_settings import SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
 
-from voz_streamkit.settings import ServiceSettings
+from voz_streamkit.settings import DatabaseSettings, ServiceSettings
 
 
 class Settings(ServiceSettings):
@@ -30,6 +31,17 @@ class Settings(ServiceSettings):
         "",
         pattern=r"^(https?://[^/?#]+(/[^?#]*)?)?$",
         description="How sources reach this service from outside, where a proxy stands before it: some sign the URL.",
+    )
+    postgres_dsn: SecretStr | None = Field(
+        None,
+        validation_alias="VOZ_POSTGRES_DSN",
+        description="PostgreSQL: links between identities, announcements that are to be fetched, daily quotas shared by"
+        " all processes. Without it there are none of the first two, and each process counts by itself.",
+    )
+    private_hosts: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(),
+        description="Hosts (or `host:port`), separated by commas, that may have private addresses and no TLS."
+        " Everything else that ingest asks is public and encrypted.",
     )
     max_body_bytes: int = Field(
         16 << 20, ge=1024, le=1 << 30, description="Largest body that isn't a stream; above it: 413."
@@ -65,3 +77,20 @@ class Settings(ServiceSettings):
     drain_seconds: float = Field(
         0.0, ge=0, le=60, description="Time between saying not ready and closing, for load balancers to notice."
     )
+
+    @field_validator("private_hosts", mode="before")
+    @classmethod
+    def _split(cls, said: object) -> object:
+        return (
+            frozenset(each.strip().lower() for each in said.split(",") if each.strip())
+            if isinstance(said, str)
+            else said
+        )
+
+    def database(self) -> DatabaseSettings | None:
+        """What a connection to PostgreSQL needs; None without one."""
+        return (
+            DatabaseSettings.model_validate({**self.model_dump(), "postgres_pool_size": 4})
+            if self.postgres_dsn
+            else None
+        )

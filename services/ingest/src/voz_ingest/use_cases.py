@@ -72,14 +72,17 @@ class Submission:
         """Hand over a part and go on reading. Raises LogUnavailableError for the part before it."""
         events = self._read(drafts)
         await self.settle()
-        self._appending = asyncio.create_task(self._append(events))
-        await asyncio.sleep(0)  # lets the append begin before the next part is read
+        if events:
+            self._appending = asyncio.create_task(self._append(events))
+            await asyncio.sleep(0)  # lets the append begin before the next part is read
 
     async def finish(self, drafts: Sequence[Draft] = ()) -> Outcome:
         """Hand over the last part and wait until everything is acknowledged. Raises LogUnavailableError."""
         events = self._read(drafts)
-        await self.settle()
-        await self._append(events)
+        if self._appending is not None:
+            await self.settle()
+        if events:
+            await self._append(events)
         return self.outcome
 
     async def settle(self) -> None:
@@ -89,9 +92,8 @@ class Submission:
             await appending
 
     async def _append(self, events: Sequence[ReceivedEvent]) -> None:
-        if events:
-            await self._log.append(events)
-            self.outcome.ids.extend(event.id for event in events)
+        await self._log.append(events)
+        self.outcome.ids += [event.id for event in events]
 
     def _read(self, drafts: Sequence[Draft]) -> list[ReceivedEvent]:
         outcome, taken = self.outcome, []
@@ -99,33 +101,34 @@ class Submission:
             if draft.errors:
                 outcome.rejected.append(Rejected(index, draft.errors))
                 continue
-            reading = read_event(
+            event, errors, ignored = read_event(
                 draft.plain,
                 tenant=self._tenant,
                 received_at=self._received_at,
                 max_text_bytes=self._max_text_bytes,
                 company_ids=self._company_ids,
             )
-            if reading.ignored or draft.ignored:
-                self._note_ignored((*draft.ignored, *map(draft.locate, reading.ignored)))
-            if reading.event is None:
-                errors = tuple(FieldError(draft.locate(error.pointer), error.detail) for error in reading.errors)
-                outcome.rejected.append(Rejected(index, errors))
-            else:
-                event = pseudonymise(reading.event, self._pseudonym_key) if self._pseudonym_key else reading.event
-                event_id = self._identify(event, index)
-                taken.append(ReceivedEvent(event_id, self._tenant, self._received_at, event, self._traceparent))
+            if ignored or draft.ignored:
+                self._note_ignored((*draft.ignored, *map(draft.locate, ignored)))
+            if event is None:
+                located = tuple(FieldError(draft.locate(error.pointer), error.detail) for error in errors)
+                outcome.rejected.append(Rejected(index, located))
+                continue
+            if self._pseudonym_key:
+                event = pseudonymise(event, self._pseudonym_key)
+            event_id = self._identify(event, index)
+            taken.append(ReceivedEvent(event_id, self._tenant, self._received_at, event, self._traceparent))
         outcome.seen += len(drafts)
         return taken
 
     def _identify(self, event: CustomerEvent, index: int) -> str:
         """By the source's own id; else by the request's key and the event's place in it; else at random."""
         if event.source_id:
-            return str(identity.event_id(self._tenant, event.source, event.source_id))
+            return identity.event_id(self._tenant, event.source, event.source_id)
         if self._idempotency_key:
             # The leading control character can't stand in a source's id, so neither can be taken for the other.
             own = f"\x1e{self._idempotency_key}\x1e{index}"
-            return str(identity.event_id(self._tenant, event.source, own))
+            return identity.event_id(self._tenant, event.source, own)
         return str(self._new_id())
 
     def _note_ignored(self, pointers: Sequence[str]) -> None:

@@ -69,6 +69,9 @@ class Touchpoint:
     conversation_id: str
     text: str
     details: Mapping[str, str | float]
+    # A later version of what was said first; taken back by its author, without what was said.
+    edited: bool
+    deleted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,9 @@ class CustomerStore(Protocol):
         self, tenant: str, key: str, after: tuple[datetime, UUID] | None, limit: int
     ) -> list[Touchpoint]:
         """Touchpoints in the order in which they happened, from the first one after `after`."""
+
+    async def latest_sentiment(self, tenant: str, key: str) -> str:
+        """The sentiment of the last inbound event that has one; empty when none has."""
 
     async def sentiment_by_day(self, tenant: str, key: str, days: int) -> list[SentimentOfDay]:
         """The last `days` days that have a sentiment, oldest first."""

@@ -78,6 +78,16 @@ class SeriesReport:
     truncated: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class CustomerReport:
+    """Who a customer is; the sentiment of their last inbound event that has one, and by day."""
+
+    key: str
+    profile: Profile
+    latest_sentiment: str
+    days: list[SentimentOfDay]
+
+
 def answers(figures: Figures, kpis: Sequence[str]) -> dict[str, Answer]:
     """Those KPIs of those figures."""
     return {kpi: KPIS[kpi].compute(figures) for kpi in kpis}
@@ -136,15 +146,16 @@ class Questions:
         found = await self.figures.figures(by, window, timed=False)
         return window, rank({(group[0], group[1]): figures.counters for group, figures in found.items()})
 
-    async def customer(
-        self, tenant: str, keys: Sequence[str], handle: str
-    ) -> tuple[str, Profile, list[SentimentOfDay]] | None:
+    async def customer(self, tenant: str, keys: Sequence[str], handle: str) -> CustomerReport | None:
         """Who a customer is, and how they felt day by day."""
         found = await self.customers.find(tenant, keys, handle)
         if found is None:
             return None
         key, profile = found
-        return key, profile, await self.customers.sentiment_by_day(tenant, key, DAYS_OF_SENTIMENT)
+        latest = await self.customers.latest_sentiment(tenant, key)
+        return CustomerReport(
+            key, profile, latest, await self.customers.sentiment_by_day(tenant, key, DAYS_OF_SENTIMENT)
+        )
 
     async def current(self, window: str, limit: int, now: datetime) -> dict[str, dict[str, Answer]]:
         """Every KPI of the most active tenants, for gauges."""

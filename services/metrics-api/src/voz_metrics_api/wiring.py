@@ -24,6 +24,7 @@ from voz_metrics_api.adapters.outbound.effects import PostgresEffects
 from voz_metrics_api.adapters.outbound.figures import PostgresFigureStore
 from voz_metrics_api.adapters.outbound.gauges import KpiGauges
 from voz_metrics_api.adapters.outbound.reading import Reader
+from voz_metrics_api.adapters.outbound.revisions import trim_message_states
 from voz_metrics_api.adapters.outbound.tables import CONSUMER, SCHEMA
 from voz_metrics_api.config import ConsumeSettings, MetricsApiSettings, ServeSettings
 from voz_metrics_api.domain.windows import Kept
@@ -114,6 +115,7 @@ async def consume(settings: ConsumeSettings, stop: asyncio.Event) -> None:
 async def housekeeping(engine: AsyncEngine, settings: ConsumeSettings, now: datetime) -> None:
     """Make partitions ahead, drop those past their time, forget ids that Kafka can no longer deliver."""
     await maintain_partitions(engine, SCHEMA, partition_policies(settings), now)
+    await trim_message_states(engine, now - timedelta(days=settings.timeline_kept_days))
     await trim_applied_events(engine, SCHEMA, now - timedelta(days=settings.ids_kept_days))
 
 

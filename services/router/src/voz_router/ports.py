@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,9 @@ from uuid import UUID
 
 from voz_router.domain.cases import Case, CaseEvent, Status
 from voz_router.domain.decisions import Decision
+from voz_router.domain.events import Event
 from voz_router.domain.policy import Policy
+from voz_router.domain.revisions import Revised
 from voz_router.domain.routing import CaseMessage, Plan
 
 Clock = Callable[[], datetime]
@@ -29,12 +31,13 @@ class PolicySource(Protocol):
 class RoutingStore(Protocol):
     """What routing a batch reads and writes, all of it within the batch's own transaction."""
 
-    async def lock_active_cases(self, customers: Collection[tuple[str, str]]) -> list[Case]:
-        """Unresolved cases of these (tenant, customer key), locked until the transaction ends, in one order."""
+    async def lock(self, events: Sequence[Event]) -> tuple[list[Case], Revised]:
+        """Unresolved cases of these events' customers, and what is known of messages that were edited or taken back
+        (or are by these events), all of it locked until the transaction ends, in one order."""
 
     async def save(self, plan: Plan) -> None:
-        """Write decisions, cases, messages, history and outbox. Raises when another case was opened meanwhile:
-        the whole batch is then to be tried again."""
+        """Write decisions, cases, messages and how they read, history and outbox. Raises when another case was opened
+        meanwhile: the whole batch is then to be tried again."""
 
 
 @dataclass(frozen=True, slots=True)

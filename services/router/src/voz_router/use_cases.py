@@ -74,9 +74,8 @@ class RouteEvents:
 
     async def route(self, events: Sequence[Event], store: RoutingStore) -> Plan:
         """Write what follows from the events, in order, and return it. Each event is decided exactly once."""
-        customers = {(event.tenant, event.customer.key) for event in events}
-        active = await store.lock_active_cases(customers)
-        made = plan(events, active, self._policies.policy, self._clock())
+        active, revised = await store.lock(events)
+        made = plan(events, active, self._policies.policy, self._clock(), revised)
         await store.save(made)
         return made
 

@@ -32,6 +32,8 @@ class CaseEventType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CASE_EVENT_TYPE_TRANSFERRED: _ClassVar[CaseEventType]
     CASE_EVENT_TYPE_RESOLVED: _ClassVar[CaseEventType]
     CASE_EVENT_TYPE_REOPENED: _ClassVar[CaseEventType]
+    CASE_EVENT_TYPE_MESSAGE_EDITED: _ClassVar[CaseEventType]
+    CASE_EVENT_TYPE_MESSAGE_DELETED: _ClassVar[CaseEventType]
 CASE_STATUS_UNSPECIFIED: CaseStatus
 CASE_STATUS_OPEN: CaseStatus
 CASE_STATUS_CLAIMED: CaseStatus
@@ -46,6 +48,8 @@ CASE_EVENT_TYPE_REPLIED: CaseEventType
 CASE_EVENT_TYPE_TRANSFERRED: CaseEventType
 CASE_EVENT_TYPE_RESOLVED: CaseEventType
 CASE_EVENT_TYPE_REOPENED: CaseEventType
+CASE_EVENT_TYPE_MESSAGE_EDITED: CaseEventType
+CASE_EVENT_TYPE_MESSAGE_DELETED: CaseEventType
 
 class SupportCase(_message.Message):
     __slots__ = ("id", "tenant", "queue", "status", "customer", "rule", "policy_version", "reason", "signals", "channel", "source", "audience", "attributes", "conversation_id", "opened_at", "due_at", "assignee", "first_response_at", "first_resolved_at", "resolved_at", "outcome", "message_count", "reopen_count", "transfer_count", "text", "stage")

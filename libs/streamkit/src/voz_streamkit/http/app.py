@@ -129,6 +129,4 @@ class RequestMetrics:
             await self._app(scope, receive, noted)
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
-            service, method = self._metrics.service, scope["method"]
-            self._metrics.requests.labels(service, method, route, str(status)).inc()
-            self._metrics.request_seconds.labels(service, method, route).observe(time.perf_counter() - began)
+            self._metrics.note_request(scope["method"], route, status, time.perf_counter() - began)

@@ -23,6 +23,7 @@ QUEUES_WORK = "queues:work"
 METRICS_READ = "metrics:read"
 CUSTOMERS_READ = "customers:read"
 ADMIN = "admin"
+_REMEMBERED_HEADERS = 10_000
 SCOPES = (EVENTS_WRITE, QUEUES_READ, QUEUES_WORK, METRICS_READ, CUSTOMERS_READ, ADMIN)
 
 
@@ -40,10 +41,21 @@ class ApiKeys:
 
     def __init__(self, by_hash: Mapping[str, Principal]) -> None:
         self._by_hash = dict(by_hash)
+        self._by_header: dict[str, Principal] = {}
 
     def find(self, key: str) -> Principal | None:
         """The key's principal. The look-up is by a hash of what was sent, so its time tells nothing of other keys."""
         return self._by_hash.get(hash_key(key))
+
+    def holder(self, authorization: str) -> Principal | None:
+        """Whose key an `Authorization` header holds."""
+        found = self._by_header.get(authorization)
+        if found is None:
+            kind, _, key = authorization.partition(" ")
+            found = self.find(key.strip()) if kind.lower() == "bearer" else None
+            if found is not None and len(self._by_header) < _REMEMBERED_HEADERS:
+                self._by_header[authorization] = found
+        return found
 
 
 def hash_key(key: str) -> str:
@@ -90,21 +102,26 @@ def _parse_entry(entry: Any, line: int) -> tuple[str, Principal]:
     return digest, Principal(str(entry["id"]), str(entry["tenant"]), frozenset(scopes))
 
 
+def authorise(keys: ApiKeys, authorization: str, scope: str) -> Principal:
+    """The principal of an `Authorization` header whose key has `scope`. Raises Problem: 401 without a key, 403 without
+    the scope."""
+    found = keys.holder(authorization)
+    if found is None:
+        detail = "A valid API key is needed: `Authorization: Bearer <key>`."
+        raise Problem(401, detail, headers={"WWW-Authenticate": 'Bearer realm="voz"'})
+    if scope not in found.scopes:
+        raise Problem(403, f"This key lacks the scope `{scope}`.")
+    return found
+
+
 def requires(scope: str) -> Callable[[Request], Principal]:
-    """A dependency: the principal of a request whose key has `scope`; 401 without a key, 403 without the scope.
+    """A dependency: the principal of a request, as `authorise` finds it.
 
     The app keeps its keys in `app.state.api_keys`, a ReloadingFile of ApiKeys.
     """
 
     def principal(request: Request) -> Principal:
         keys: ReloadingFile[ApiKeys] = request.app.state.api_keys
-        kind, _, key = request.headers.get("authorization", "").partition(" ")
-        found = keys.value.find(key.strip()) if kind.lower() == "bearer" else None
-        if found is None:
-            detail = "A valid API key is needed: `Authorization: Bearer <key>`."
-            raise Problem(401, detail, headers={"WWW-Authenticate": 'Bearer realm="voz"'})
-        if scope not in found.scopes:
-            raise Problem(403, f"This key lacks the scope `{scope}`.")
-        return found
+        return authorise(keys.value, request.headers.get("authorization", ""), scope)
 
     return principal

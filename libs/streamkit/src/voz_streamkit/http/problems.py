@@ -44,7 +44,12 @@ class Problem(Exception):  # noqa: N818  # the name RFC 9457 gives it
 
 
 def problem_response(problem: Problem) -> JSONResponse:
-    """The response of a problem; `extra` fields are its extension members."""
+    """The response of a problem."""
+    return JSONResponse(problem_body(problem), problem.status, dict(problem.headers or {}), media_type=MEDIA_TYPE)
+
+
+def problem_body(problem: Problem) -> dict[str, Any]:
+    """The document of a problem; `extra` fields are its extension members."""
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": phrase(problem.status),
@@ -54,7 +59,7 @@ def problem_response(problem: Problem) -> JSONResponse:
     }
     if problem.errors:
         body["errors"] = [{"pointer": error.pointer, "detail": error.detail} for error in problem.errors]
-    return JSONResponse(body, problem.status, dict(problem.headers or {}), media_type=MEDIA_TYPE)
+    return body
 
 
 def phrase(status: int) -> str:

@@ -9,6 +9,8 @@ from voz_enrich.domain.facts import (
     EventFacts,
     Metric,
     Payload,
+    Rating,
+    Retraction,
     SubscriptionStatus,
     SurveyAnswer,
     TicketStatus,
@@ -141,7 +143,7 @@ def signals_of(facts: EventFacts, text: TextSignals | None) -> Signals:
         intents=said.intents or text.intents,
         topic=said.topic or text.topic,
         effort=said.effort or text.effort,
-        stage=stage if isinstance(facts.payload, SurveyAnswer) else said.stage or stage,
+        stage=stage if isinstance(facts.payload, SurveyAnswer | Rating) else said.stage or stage,
         scores=text.scores,
     )
 
@@ -156,6 +158,8 @@ def payload_signals(payload: Payload | None) -> Signals:
     match payload:
         case SurveyAnswer():
             said = _survey(payload)
+        case Rating():
+            said = _satisfaction(payload.goodness)
         case TransactionType():
             said = _TRANSACTIONS[payload]
         case SubscriptionStatus():
@@ -164,7 +168,7 @@ def payload_signals(payload: Payload | None) -> Signals:
             said = _TICKETS[payload]
         case Behaviour():
             said = _BEHAVIOURS.get(payload.type, NONE)
-        case None:
+        case Retraction() | None:
             return NONE
     return said if said is NONE else _from_payload(said)
 
@@ -186,14 +190,19 @@ def _survey(answer: SurveyAnswer) -> Signals:
     """A rating is a sentiment. NPS: 0-6 detracts, 7-8 is passive, 9-10 promotes (Reichheld 2003), on any scale."""
     if answer.metric is Metric.NPS:
         return _nps(answer.goodness * 10)
-    # "At or above the scale's threshold": 4 of 5 on CSAT, 5 of 7 on CES; below the middle is negative.
-    threshold = 0.75 if answer.metric is Metric.CSAT else 2 / 3
-    sentiment = _sentiment(answer.goodness, neutral_from=0.5, positive_from=threshold)
-    score = round(answer.goodness * 2 - 1, 4)
     if answer.metric is Metric.CSAT:
-        return Signals(sentiment=sentiment, sentiment_score=score, stage=Stage.USE)
+        return _satisfaction(answer.goodness)
+    # "Easy to solve" on 1-7: agreement begins at 5; below the middle is negative.
+    sentiment = _sentiment(answer.goodness, neutral_from=0.5, positive_from=2 / 3)
+    score = round(answer.goodness * 2 - 1, 4)
     effort = {Sentiment.POSITIVE: Effort.LOW, Sentiment.NEGATIVE: Effort.HIGH, Sentiment.NEUTRAL: Effort.UNKNOWN}
     return Signals(sentiment=sentiment, sentiment_score=score, effort=effort[sentiment], stage=Stage.SUPPORT)
+
+
+def _satisfaction(goodness: float) -> Signals:
+    """Satisfied from 4 of 5 ("at or above the scale's threshold"), negative below the middle; stars are read alike."""
+    sentiment = _sentiment(goodness, neutral_from=0.5, positive_from=0.75)
+    return Signals(sentiment=sentiment, sentiment_score=round(goodness * 2 - 1, 4), stage=Stage.USE)
 
 
 def _nps(points: float) -> Signals:

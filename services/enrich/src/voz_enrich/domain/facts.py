@@ -65,13 +65,33 @@ class SurveyAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class Rating:
+    """Stars (or a thumb) that no survey question explains, on a scale from `low` to `high`, both included, `low` <
+    `high`; what lies outside counts as the nearest end."""
+
+    score: float
+    low: float
+    high: float
+
+    @property
+    def goodness(self) -> float:
+        """Where the stars lie between none of what can be given (0) and all of it (1)."""
+        return min(1.0, max(0.0, (self.score - self.low) / (self.high - self.low)))
+
+
+@dataclass(frozen=True, slots=True)
+class Retraction:
+    """The author took a message back: nothing is said by it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Behaviour:
     """Something done on the web site or in the app; `type` is an open vocabulary."""
 
     type: str
 
 
-Payload = SurveyAnswer | TransactionType | SubscriptionStatus | TicketStatus | Behaviour
+Payload = SurveyAnswer | Rating | TransactionType | SubscriptionStatus | TicketStatus | Behaviour | Retraction
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """The customer's journey: a fold over their events, in the order of the source partition.
 
 Rules, in order:
-1. Only what the customer does moves them: inbound, `audience = customer`. Anybody else's event leaves the state alone.
+1. Only what the customer does moves them: inbound, `audience = customer`. Anybody else's event leaves the state alone,
+   and so does taking a message back.
 2. A late event does not move them: one that occurred before the event that placed the customer.
 3. An explicit event (order, subscription, ticket, sign-up) moves them to the stage it stands for, and says what they
    are from then on: a prospect, a customer, in support, or gone. A ticket that is solved returns them to `use`.
@@ -19,6 +20,7 @@ from voz_enrich.domain.facts import (
     Behaviour,
     EventFacts,
     Payload,
+    Retraction,
     SubscriptionStatus,
     TicketStatus,
     TransactionType,
@@ -75,7 +77,8 @@ def advance(state: JourneyState | None, facts: EventFacts, suggested: Stage | No
     `suggested`: the stage that the event's signals suggest, None for none. An event that the state already covers
     changes nothing, so a repeat is harmless.
     """
-    if not (facts.inbound and facts.from_customer) or (state and offset <= state.covers):
+    moves = facts.inbound and facts.from_customer and not isinstance(facts.payload, Retraction)
+    if not moves or (state and offset <= state.covers):
         return state
     if state is None:
         stage, standing = _moved(Stage.DISCOVER, Standing.PROSPECT, facts.payload, suggested)

@@ -47,11 +47,6 @@ class Held:
             self.budget.give(self.size - size)
         self.size = size
 
-    def release(self) -> int:
-        """Hold nothing any more, without giving it back: whoever takes the size over gives it."""
-        size, self.size = self.size, 0
-        return size
-
     def __enter__(self) -> Held:
         return self
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from voz_ingest.domain.fields import FieldError
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """The plain form of one event, and where in the source's payload its fields stand.
 
     Every source speaks the plain form, so that limits, defaults and vocabularies are checked in one place.

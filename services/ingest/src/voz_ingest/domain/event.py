@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Channel(StrEnum):
@@ -91,8 +92,7 @@ class TicketStatus(StrEnum):
     REOPENED = "reopened"
 
 
-@dataclass(frozen=True, slots=True)
-class Customer:
+class Customer(NamedTuple):
     """Who it is about: an id, or a handle at the source (one of both is never empty)."""
 
     id: str
@@ -109,8 +109,7 @@ class Customer:
         return (self.id, self.handle) if self.company_id else ("", self.id or self.handle)
 
 
-@dataclass(frozen=True, slots=True)
-class Conversation:
+class Conversation(NamedTuple):
     """The thread it belongs to; empty where the source has none."""
 
     id: str
@@ -195,8 +194,7 @@ class Profile:
 Payload = Survey | Transaction | Subscription | Behaviour | Ticket | Profile
 
 
-@dataclass(frozen=True, slots=True)
-class CustomerEvent:
+class CustomerEvent(NamedTuple):
     """One thing that happened, valid in itself. Empty text is no text; times are aware and in UTC."""
 
     source: str
@@ -218,8 +216,7 @@ class CustomerEvent:
     payload: Payload | None
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivedEvent:
+class ReceivedEvent(NamedTuple):
     """An event as it goes into the log: whose it is, under which id, since when."""
 
     id: str
@@ -229,3 +226,7 @@ class ReceivedEvent:
     event: CustomerEvent
     traceparent: str = ""
     """The trace that it belongs to (W3C Trace Context); empty when none."""
+    sent_by: str = ""
+    """Who brought it: `key:<id>` or `connection:<id>`."""
+    customer_key: str = ""
+    """The key of whom its customer was linked with; empty where nothing is said: then it follows from the customer."""

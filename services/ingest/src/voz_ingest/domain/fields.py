@@ -18,7 +18,7 @@ Fields = Mapping[str, object]
 MAX_ERRORS = 20
 """Errors kept of one event: enough to mend it, few enough that garbage makes no long answer."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Reader:
             self.wrong(f"{at}/{name}", f"must have at most {max_bytes} bytes in UTF-8")
             return ""
         if not value.isprintable():
-            value = _CONTROL_IN_TEXT.sub("", value)
+            value = CONTROL_IN_TEXT.sub("", value)
         return "" if value.isspace() else value
 
     def word(
@@ -159,7 +159,7 @@ class Reader:
             elif len(said) > max_chars:
                 wrong = f"must have at most {max_chars} characters"
             else:
-                found[name] = said if said.isprintable() else _CONTROL_IN_TEXT.sub("", said)
+                found[name] = said if said.isprintable() else CONTROL_IN_TEXT.sub("", said)
                 continue
             self.wrong(f"{at}/{escape(name)}", wrong)
         return found

@@ -32,7 +32,8 @@ def pseudonymise(event: CustomerEvent, key: bytes) -> CustomerEvent:
         case Profile(attributes):
             payload = Profile({name: _link(key, name, value) for name, value in attributes.items()})
     id_ = pseudonym(key, local_id) if local_id else customer.id
-    return replace(event, customer=replace(customer, id=id_, handle=handle, name=""), text=text, payload=payload)
+    hidden_customer = customer._replace(id=id_, handle=handle, name="")
+    return event._replace(customer=hidden_customer, text=text, payload=payload)
 
 
 def _without(text: str, hidden: Mapping[str, str]) -> str:

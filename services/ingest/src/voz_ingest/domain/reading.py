@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
 
 from voz_ingest.domain.event import (
     Audience,
@@ -16,7 +17,7 @@ from voz_ingest.domain.event import (
     EventKind,
     Payload,
 )
-from voz_ingest.domain.fields import FieldError, Fields, Reader, words
+from voz_ingest.domain.fields import CONTROL_IN_TEXT, FieldError, Fields, Reader, words
 from voz_ingest.domain.payloads import read_payload
 
 CHANNELS = words(Channel)
@@ -39,12 +40,13 @@ MAX_AHEAD = timedelta(days=1)
 MAX_REACH = (1 << 63) - 1
 _LANGUAGE = re.compile(r"([A-Za-z]{2,3})([-_][A-Za-z0-9]{1,8})*")
 _SPACE_OR_CONTROL = re.compile(r"[\s\x00-\x1f\x7f-\x9f]")
+_USUAL_FIELDS = EVENT_FIELDS.difference(PAYLOAD_KINDS, {"tenant"})
+_NO_FIELDS: Mapping[str, Any] = {}
 _NOBODY = Customer("", "", "", 0)
 _NO_CONVERSATION = Conversation("", "")
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What came of one event: the event, or errors. `ignored`: pointers of fields that nobody knows."""
 
     event: CustomerEvent | None
@@ -60,6 +62,9 @@ def read_event(
     `tenant`: whose key sent it, None when nobody's; an event that names another one is refused, not moved.
     `company_ids`: whether a customer's id is the company's, or the source's own.
     """
+    usual = _usual(plain, received_at, max_text_bytes, company_ids) if isinstance(plain, dict) else None
+    if usual is not None:
+        return Reading(usual, (), ())
     reader = Reader()
     if not isinstance(plain, dict):
         reader.wrong("", "an event must be an object")
@@ -68,6 +73,77 @@ def read_event(
         reader.wrong("/tenant", "is not the tenant of this key (an event needs no tenant: the key says it)")
     event = _event(reader, plain, received_at, max_text_bytes, company_ids)
     return Reading(None if reader.errors else event, tuple(reader.errors), tuple(reader.ignored))
+
+
+def _usual(
+    plain: Mapping[str, Any], received_at: datetime, max_text_bytes: int, company_ids: bool
+) -> CustomerEvent | None:
+    """The event, if it is a text with nothing unusual about it; else None, for `_event` to read it field by field.
+
+    Most events are such, and looking at all their fields at once takes half the time. What it returns is what `_event`
+    would (a test holds them to it).
+    """
+    get = plain.get
+    customer, conversation, attributes = get("customer"), get("conversation", _NO_FIELDS), get("attributes", _NO_FIELDS)
+    if not (
+        _USUAL_FIELDS.issuperset(plain)
+        and isinstance(customer, dict)
+        and isinstance(conversation, dict)
+        and isinstance(attributes, dict)
+        and CUSTOMER_FIELDS.issuperset(customer)
+        and CONVERSATION_FIELDS.issuperset(conversation)
+    ):
+        return None
+    text, source, source_id, language = get("text"), get("source", "api"), get("id", ""), get("language", "")
+    customer_id, handle, name = customer.get("id", ""), customer.get("handle", ""), customer.get("name", "")
+    reach, reply_to = customer.get("reach", 0), conversation.get("reply_to", "")
+    conversation_id = conversation.get("id", "")
+    try:  # all at once: every one is a string, all together are no longer than one may be, and nothing has to be mended
+        said = "".join((source, source_id, language, customer_id, handle, name, conversation_id, reply_to))
+        labels = "".join((*attributes, *attributes.values()))
+        channel, audience = CHANNELS[get("channel", "")], AUDIENCES[get("audience", "customer")]
+        direction = DIRECTIONS[get("direction", "inbound")]
+    except (KeyError, TypeError):
+        return None
+    if not (
+        isinstance(text, str)
+        and len(text) * 4 <= max_text_bytes
+        and (text.isprintable() or not CONTROL_IN_TEXT.search(text))
+        and text
+        and not text.isspace()
+        and get("kind", "message") == "message"
+        and (customer_id or handle)
+        and len(said) <= 255
+        and said.isprintable()
+        and labels.isprintable()
+        and len(attributes) <= 64
+        and all(0 < len(label) <= 64 and len(value) <= 1000 for label, value in attributes.items())
+        and source
+        and " " not in source
+        and (not language or (len(language) == 2 and language.islower() and language.isascii() and language.isalpha()))
+        and type(reach) is int
+        and 0 <= reach <= MAX_REACH
+    ):
+        return None
+    occurred_at = _occurred_at(Reader(), plain, received_at) if "occurred_at" in plain else received_at
+    if occurred_at is None:
+        return None
+    return CustomerEvent(
+        source,
+        source_id,
+        channel,
+        EventKind.MESSAGE,
+        audience,
+        direction,
+        Customer(customer_id, handle, name, reach, company_ids),
+        Conversation(conversation_id, reply_to) if conversation else _NO_CONVERSATION,
+        text,
+        language,
+        occurred_at,
+        "occurred_at" not in plain,
+        attributes,
+        None,
+    )
 
 
 def _event(

@@ -41,6 +41,21 @@ class Cells:
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """What an event adds to the rollups, and takes back when it no longer counts. `dimensions` is the digest."""
+
+    tenant: str
+    occurred_at: datetime
+    dimensions: UUID
+    counters: Counters
+
+    @classmethod
+    def of(cls, event: EventFacts, dimensions: UUID) -> Counted:
+        """What this event adds."""
+        return cls(event.tenant, event.occurred_at, dimensions, of_event(event))
+
+
+@dataclass(frozen=True, slots=True)
 class CaseChange:
     """A case's newest state, and the state whose contribution the rollups hold now; None for a case new to them."""
 
@@ -50,8 +65,8 @@ class CaseChange:
     after: CaseState
 
 
-def fold(events: Iterable[tuple[EventFacts, UUID]], changes: Iterable[CaseChange]) -> Cells:
-    """Cells by the minute of new events (each with the digest of its dimensions) and of changed cases."""
+def fold(events: Iterable[Counted], changes: Iterable[CaseChange], taken_back: Iterable[Counted] = ()) -> Cells:
+    """Cells by the minute of events that count now, of changed cases, and of events that no longer count."""
     counters: dict[Cell, Counters] = {}
     durations: dict[DurationCell, tuple[int, int]] = {}
     width = Level.MINUTE.width
@@ -71,8 +86,10 @@ def fold(events: Iterable[tuple[EventFacts, UUID]], changes: Iterable[CaseChange
         for duration in timed:
             time(tenant, case.dimensions, duration, sign)
 
-    for event, dimensions in events:
-        count(event.tenant, event.occurred_at, dimensions, of_event(event))
+    for event in events:
+        count(event.tenant, event.occurred_at, event.dimensions, event.counters)
+    for event in taken_back:
+        count(event.tenant, event.occurred_at, event.dimensions, Counters().minus(event.counters))
     for change in changes:
         if change.before is not None:
             account(change.tenant, change.before, -1)

@@ -46,11 +46,25 @@ class EventFacts:
     details: Mapping[str, str | float] = field(default_factory=dict)
     # What is newly known of the customer: segment, plan, attributes of a profile event …
     known: Mapping[str, str] = field(default_factory=dict)
+    # The message that this event edits or takes back. Of its versions the greatest is the newest; the original's is "".
+    revises: UUID | None = None
+    deletes: bool = False
+    version: str = ""
 
     @property
     def inbound(self) -> bool:
         """Whether the customer speaks, and not the company."""
         return self.dimensions.direction == INBOUND
+
+    @property
+    def key(self) -> tuple[str, UUID]:
+        """Which event it is: its id may be another tenant's, too."""
+        return self.tenant, self.event_id
+
+    @property
+    def message_id(self) -> UUID:
+        """The id that all versions of a message share: that of the original event."""
+        return self.revises or self.event_id
 
 
 @dataclass(frozen=True, slots=True)

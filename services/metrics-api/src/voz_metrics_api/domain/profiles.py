@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -29,7 +29,7 @@ class Known(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One customer. `known` has id, name, stage, stage_since, sentiment, language, reach and `attribute.<name>`.
+    """One customer. `known` has id, name, stage, stage_since, language, reach and `attribute.<name>`.
 
     `merge` is associative and commutative, so the order of events never shows; each event is merged once.
     """
@@ -47,19 +47,17 @@ class Profile:
     known: Mapping[str, Known]
 
     @classmethod
-    def of(cls, event: EventFacts) -> Profile:
-        """What one event tells of its customer."""
-        counters = of_event(event)
+    def of(cls, event: EventFacts, *, counts: bool = True) -> Profile:
+        """What one event tells of its customer. One that doesn't count (an older version of a message, or one that was
+        taken back) still tells who they are."""
         customer, said_by = event.customer, str(event.event_id)
         at = event.occurred_at.astimezone(UTC).isoformat()
         return cls(
             first_seen=event.occurred_at,
             last_seen=event.occurred_at,
-            events=1,
-            inbound=int(event.inbound),
             handles=frozenset({f"{event.dimensions.source}:{customer.handle}"} if customer.handle else ()),
             known={name: Known(at, said_by, value) for name, value in _said(event).items()},
-            **_sentiment(counters),
+            **_counts(of_event(event), event.inbound) if counts else _NOTHING,
         )
 
     def merge(self, other: Profile) -> Profile:
@@ -87,6 +85,10 @@ class Profile:
             known=known,
         )
 
+    def without(self, counters: Counters, *, inbound: bool) -> Profile:
+        """This without what one event counted."""
+        return replace(self, **{name: getattr(self, name) - n for name, n in _counts(counters, inbound).items()})
+
     def value(self, name: str) -> str | None:
         """What is known under that name."""
         found = self.known.get(name)
@@ -101,9 +103,13 @@ class Profile:
         }
 
 
-def _sentiment(counters: Counters) -> dict[str, int]:
+def _counts(counters: Counters, inbound: bool) -> dict[str, int]:
     names = ("negative", "neutral", "positive", "scored", "score_micros")
-    return {name: getattr(counters, name) for name in names}
+    sentiment = {name: getattr(counters, name) for name in names}
+    return {"events": counters.volume, "inbound": int(inbound), **sentiment}
+
+
+_NOTHING: Final = _counts(Counters(), inbound=False)
 
 
 def _said(event: EventFacts) -> dict[str, str]:
@@ -114,7 +120,6 @@ def _said(event: EventFacts) -> dict[str, str]:
         "reach": str(customer.reach or ""),
         "stage": event.journey_stage,
         "stage_since": event.journey_since.isoformat() if event.journey_stage and event.journey_since else "",
-        "sentiment": event.dimensions.sentiment if inbound else "",
         "language": event.dimensions.language if inbound else "",
         **{ATTRIBUTE + name: value for name, value in event.known.items()},
     }

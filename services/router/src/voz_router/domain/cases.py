@@ -30,6 +30,7 @@ RESOLVED: Final = "resolved"
 
 OPENED, MESSAGE_ADDED, WAS_CLAIMED, NOTED = "opened", "message_added", "claimed", "noted"
 REPLIED, TRANSFERRED, WAS_RESOLVED, REOPENED = "replied", "transferred", "resolved", "reopened"
+MESSAGE_EDITED, MESSAGE_DELETED = "message_edited", "message_deleted"
 # After these a case stands newly in its queue.
 ENTERS_QUEUE = frozenset({OPENED, TRANSFERRED, REOPENED})
 
@@ -45,6 +46,7 @@ class Case:
     `scope` is the topic when the case is one of customer and topic, else empty: a customer has at most one
     unresolved case of a scope. `began_at` is when the event that opened it occurred; `clock_started_at` when the
     case was opened or last reopened, from which `due_at` counts. `sequence` is the number of its last event.
+    `message_id` is the message that opened it, whose text it carries; None where that was not kept yet.
     """
 
     id: UUID
@@ -77,6 +79,7 @@ class Case:
     reopen_count: int = 0
     transfer_count: int = 0
     sequence: int = 0
+    message_id: UUID | None = None
 
     @property
     def active(self) -> bool:
@@ -140,6 +143,7 @@ def open_case(event: Event, rule: Rule, queue: Queue, policy_version: str, now: 
         opened_at=now,
         clock_started_at=now,
         due_at=now + queue.sla,
+        message_id=event.message_id,
     )
     return _happened(case, OPENED, now, event_id=event.id)
 
@@ -149,6 +153,19 @@ def add_message(case: Case, event: Event, now: datetime) -> CaseEvent:
     status = CLAIMED if case.status == WAITING else case.status
     count = case.message_count + 1
     return _happened(case, MESSAGE_ADDED, now, event_id=event.id, status=status, message_count=count)
+
+
+def edit_message(case: Case, event: Event, now: datetime) -> CaseEvent:
+    """A message of the case now reads as this version. It is no new message, and answers nothing."""
+    opener = case.message_id == event.message_id
+    changes: dict[str, Any] = {"text": event.text[:MAX_TEXT_CHARACTERS], "signals": event.signals} if opener else {}
+    return _happened(case, MESSAGE_EDITED, now, event_id=event.id, **changes)
+
+
+def delete_message(case: Case, event: Event, now: datetime) -> CaseEvent:
+    """The author took a message of the case back: its words are gone. What was made of it stays, the case included."""
+    changes: dict[str, Any] = {"text": ""} if case.message_id == event.message_id else {}
+    return _happened(case, MESSAGE_DELETED, now, event_id=event.id, **changes)
 
 
 def escalate(case: Case, rule: Rule, queue: Queue, policy_version: str, now: datetime, event_id: UUID) -> CaseEvent:

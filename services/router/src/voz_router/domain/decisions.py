@@ -69,13 +69,18 @@ def decide(event: Event, policy: Policy, now: datetime, cases: Sequence[Case]) -
     )
 
 
+def pass_over(event: Event, policy: Policy, now: datetime, reason: str) -> Decision:
+    """The decision about an event that the policy isn't asked about."""
+    return Decision(event.id, event.tenant, event.customer.key, now, False, NONE, reason, policy.version)
+
+
 def _unmatched(event: Event, cases: Sequence[Case]) -> tuple[Effect, str, Case | None]:
     """No rule speaks of the event: why not, and whether it still belongs to a case that is being handled."""
     if event.direction == OUTBOUND:
         case = _answered(event, cases)
-        return (
-            (REPLIED, "The company's answer in an open case", case) if case else (NONE, "The company's own post", None)
-        )
+        if case:
+            return REPLIED, "The company's answer in an open case", case
+        return NONE, "The company's own post" if event.answers else "The company's doing, and no answer", None
     if event.audience != CUSTOMER:
         return NONE, "An employee's voice, and no rule names employees", None
     if event.speaks and cases:
@@ -94,8 +99,8 @@ def _joined(event: Event, rule: Rule, cases: Sequence[Case]) -> Case | None:
 
 
 def _answered(event: Event, cases: Sequence[Case]) -> Case | None:
-    """The case that an outbound event answers: one that began before it."""
-    begun = [case for case in cases if event.direction == OUTBOUND and case.began_at <= event.occurred_at]
+    """The case that the company's message answers: one that began before it."""
+    begun = [case for case in cases if event.answers and case.began_at <= event.occurred_at]
     return _closest(event, begun) if begun else None
 
 

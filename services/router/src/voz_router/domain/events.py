@@ -9,6 +9,7 @@ from uuid import UUID
 
 INBOUND, OUTBOUND = "inbound", "outbound"
 CUSTOMER, EMPLOYEE = "customer", "employee"
+MESSAGE = "message"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,11 @@ class SurveyAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One enriched event. `stage` is the customer's stage in the journey after it."""
+    """One enriched event. `stage` is the customer's stage in the journey after it.
+
+    `revises` is the message that it edits or takes back. Of a message's versions the greatest is the newest, and the
+    original's is empty.
+    """
 
     id: UUID
     tenant: str
@@ -82,6 +87,19 @@ class Event:
     text: str = ""
     survey: SurveyAnswer | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+    revises: UUID | None = None
+    deletes: bool = False
+    version: str = ""
+
+    @property
+    def message_id(self) -> UUID:
+        """The id that all versions of a message share: that of the original event."""
+        return self.revises or self.id
+
+    @property
+    def answers(self) -> bool:
+        """Whether the company says something to the customer; a ticket's new status, say, is no answer."""
+        return self.direction == OUTBOUND and self.kind == MESSAGE
 
     @property
     def speaks(self) -> bool:

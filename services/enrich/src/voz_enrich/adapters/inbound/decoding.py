@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TypeVar
@@ -12,6 +13,7 @@ from google.protobuf.message import DecodeError
 from voz.v1.customer_event_pb2 import CustomerEvent, SubscriptionStatus, SurveyMetric, TicketStatus, TransactionType
 from voz.v1.labels_pb2 import AUDIENCE_EMPLOYEE, DIRECTION_OUTBOUND
 from voz_contracts.identity import partition_key
+from voz_contracts.revisions import is_deletion
 from voz_contracts.words import word
 from voz_enrich.domain import facts
 from voz_enrich.domain.facts import EventFacts, Payload, SurveyAnswer
@@ -47,8 +49,13 @@ def decode(record: Record) -> Heard:
         occurred_at_ms=message.occurred_at.ToMilliseconds(),
         payload=_payload(message),
     )
+    return Heard(message, known, _text(message))
+
+
+def _text(message: CustomerEvent) -> str:
+    """What was said; nothing where something was taken back, whatever stands there."""
     text = message.text or (message.survey.comment if message.HasField("survey") else "")
-    return Heard(message, known, text if not text.isspace() else "")
+    return "" if text.isspace() or is_deletion(message) else text
 
 
 def _payload(message: CustomerEvent) -> Payload | None:
@@ -62,10 +69,26 @@ def _payload(message: CustomerEvent) -> Payload | None:
             return _known(facts.SubscriptionStatus, word(SubscriptionStatus, message.subscription.status))
         case "ticket":
             return _known(facts.TicketStatus, word(TicketStatus, message.ticket.status))
-        case "behaviour":
+        case "behaviour" if is_deletion(message):
+            return facts.Retraction()
+        case "behaviour" if message.behaviour.type != "rating":
             return facts.Behaviour(message.behaviour.type)
+        case "behaviour" | None:
+            return _rating(message.attributes)
         case _:
             return None
+
+
+def _rating(attributes: Mapping[str, str]) -> facts.Rating | None:
+    """The stars of a review: `rating` of `rating_max`. The least is 1, or 0 where one is all there is (a thumb), unless
+    `rating_min` says otherwise. None when they aren't such numbers: an attribute may mean anything."""
+    try:
+        # Not by index: a protobuf map makes the entry that it is asked for.
+        score, high = float(attributes.get("rating", "")), float(attributes.get("rating_max", ""))
+        low = float(attributes.get("rating_min") or (1 if high > 1 else 0))
+    except ValueError:
+        return None
+    return facts.Rating(score, low, high) if math.isfinite(score) and -math.inf < low < high < math.inf else None
 
 
 def _survey(message: CustomerEvent) -> SurveyAnswer | None:

@@ -121,7 +121,7 @@ def _connection(node: yaml.Node, folder: Path) -> Connection:
         refuse(fields["source"], f"unknown source `{name}`; known: {', '.join(sources.names())}")
     source = sources.load(name)
     secrets = tuple(str(_value(each, folder)) for each in _items(fields.get("secrets")))
-    if not secrets and not source.pull and not source.needs:
+    if not secrets and not source.connects and not source.needs:
         refuse(node, "`secrets` are missing: what comes without a valid signature, or secret in its URL, is refused")
     connection = Connection(
         id=text(fields["id"], _ID, _ID_MEANT),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from datetime import UTC, datetime
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from aiokafka.partitioner import murmur2
@@ -14,8 +14,12 @@ from voz.v1 import customer_event_pb2 as pb
 from voz.v1 import labels_pb2 as labels
 from voz_contracts import cloudevents, identity, words
 from voz_ingest.domain.event import (
+    Audience,
     Behaviour,
-    CustomerEvent,
+    Channel,
+    Customer,
+    Direction,
+    EventKind,
     Payload,
     Profile,
     ReceivedEvent,
@@ -28,7 +32,6 @@ from voz_ingest.domain.event import (
 EVENT_TYPE = pb.CustomerEvent.DESCRIPTOR.full_name
 EVENT_SOURCE = "/voz/ingest"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class Address(NamedTuple):
@@ -42,41 +45,69 @@ class Address(NamedTuple):
     """The key's hash as Kafka's default partitioner takes it: partition = hash mod number of partitions."""
 
 
-@lru_cache(maxsize=65536)  # customers come again, and an address costs as much as the rest of a record
 def address(tenant: str, source: str, customer_id: str, handle: str) -> Address:
     """A customer's address: by the company's id, whatever the source; else by the handle there."""
-    customer = identity.customer_key(tenant, source, customer_id=customer_id, handle=handle)
-    key = identity.partition_key(tenant, customer)
-    return Address(customer, key.decode(), key, murmur2(key) & 0x7FFFFFFF)
+    return address_of(tenant, identity.customer_key(tenant, source, customer_id=customer_id, handle=handle))
 
 
-def message(received: ReceivedEvent, customer_key: str) -> pb.CustomerEvent:
-    """The protobuf message of an event."""
-    event = received.event
-    customer, conversation = event.customer, event.conversation
-    return pb.CustomerEvent(
-        id=received.id,
-        tenant=received.tenant,
-        source=event.source,
-        source_id=event.source_id,
-        channel=_number(labels.Channel, event.channel),
-        kind=_number(labels.EventKind, event.kind),
-        audience=_number(labels.Audience, event.audience),
-        direction=_number(labels.Direction, event.direction),
+def address_of(tenant: str, customer_key: str) -> Address:
+    """The address of a customer whose key is known."""
+    key = identity.partition_key(tenant, customer_key)
+    return Address(customer_key, key.decode(), key, murmur2(key) & 0x7FFFFFFF)
+
+
+class Sender(NamedTuple):
+    """Whose events they are: where they go, and what of their value is always the same."""
+
+    address: Address
+    encoded: bytes
+
+
+@lru_cache(maxsize=8192)  # customers come again, and an address costs as much as the rest of a record
+def sender(tenant: str, source: str, customer: Customer, customer_key: str = "") -> Sender:
+    """A customer of a tenant at a source; `customer_key` when a link says another than follows from who they are."""
+    to = address_of(tenant, customer_key) if customer_key else address(tenant, source, *customer.known_by)
+    message = pb.CustomerEvent(
+        tenant=tenant,
+        source=source,
         customer=pb.Customer(
-            key=customer_key, id=customer.id, handle=customer.handle, display_name=customer.name, reach=customer.reach
+            key=to.customer_key,
+            id=customer.id,
+            handle=customer.handle,
+            display_name=customer.name,
+            reach=customer.reach,
         ),
-        conversation=pb.Conversation(id=conversation.id, reply_to=conversation.reply_to)
-        if conversation.id or conversation.reply_to
-        else None,
+    )
+    return Sender(to, message.SerializeToString())
+
+
+def value(received: ReceivedEvent, of: Sender) -> bytes:
+    """A record's value: an event as protobuf. Its parts stand one after the other, which to protobuf is the same as
+    together; those that many events share are encoded once."""
+    event = received.event
+    conversation = event.conversation
+    received_at = _timestamp(received.received_at)
+    rest = pb.CustomerEvent(
+        id=received.id,
+        source_id=event.source_id,
         text=event.text,
         language_hint=event.language,
-        occurred_at=_timestamp(event.occurred_at),
+        occurred_at=received_at if event.occurred_at_defaulted else _timestamp(event.occurred_at),
         occurred_at_defaulted=event.occurred_at_defaulted,
-        received_at=_timestamp(received.received_at),
+        received_at=received_at,
         attributes=event.attributes,
-        **_payload(event),
     )
+    if conversation.id or conversation.reply_to:
+        rest.conversation.id, rest.conversation.reply_to = conversation.id, conversation.reply_to
+    if event.payload is not None:
+        getattr(rest, event.kind.value).CopyFrom(_payload_message(event.payload))
+    return of.encoded + _words(event.channel, event.kind, event.audience, event.direction) + rest.SerializeToString()
+
+
+def message(received: ReceivedEvent) -> pb.CustomerEvent:
+    """The protobuf message of an event."""
+    event = received.event
+    return pb.CustomerEvent.FromString(value(received, sender(received.tenant, event.source, event.customer)))
 
 
 def event_headers(received: ReceivedEvent, subject: str) -> cloudevents.Headers:
@@ -96,13 +127,19 @@ def _number(enum: EnumTypeWrapper, label: str) -> Any:
     return words.number(enum, label)
 
 
+@cache
+def _words(channel: Channel, kind: EventKind, audience: Audience, direction: Direction) -> bytes:
+    return pb.CustomerEvent(
+        channel=_number(labels.Channel, channel),
+        kind=_number(labels.EventKind, kind),
+        audience=_number(labels.Audience, audience),
+        direction=_number(labels.Direction, direction),
+    ).SerializeToString()
+
+
 def _timestamp(moment: datetime) -> Timestamp:
-    seconds, microseconds = divmod((moment - _EPOCH) // _MICROSECOND, 1_000_000)
-    return Timestamp(seconds=seconds, nanos=microseconds * 1000)
-
-
-def _payload(event: CustomerEvent) -> dict[str, Any]:
-    return {} if event.payload is None else {event.kind.value: _payload_message(event.payload)}
+    since = moment - _EPOCH
+    return Timestamp(seconds=since.days * 86400 + since.seconds, nanos=since.microseconds * 1000)
 
 
 def _payload_message(payload: Payload) -> Any:

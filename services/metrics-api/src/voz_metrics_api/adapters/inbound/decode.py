@@ -26,6 +26,7 @@ from voz.v1.labels_pb2 import (
     Stage,
     Topic,
 )
+from voz_contracts.revisions import ORIGINAL, revision_of
 from voz_contracts.words import word
 from voz_metrics_api.adapters.inbound.payloads import clean, details, known, survey
 from voz_metrics_api.domain.dimensions import Dimensions, label
@@ -56,6 +57,7 @@ def decoder(enriched_topic: str, cases_topic: str) -> Callable[[Record], Incomin
 def _event(record: Record) -> Incoming[Facts]:
     enriched = _parsed(record, EnrichedEvent())
     event, signals = enriched.event, enriched.signals
+    revision = revision_of(event)
     facts = EventFacts(
         tenant=_key(event.tenant, "tenant"),
         event_id=_uuid(event.id, "event.id"),
@@ -71,8 +73,11 @@ def _event(record: Record) -> Incoming[Facts]:
         journey_since=_optional_time(enriched.journey, "since"),
         details=details(event),
         known=known(event),
+        revises=revision.message_id if revision else None,
+        deletes=revision is not None and revision.deleted,
+        version=revision.version if revision else ORIGINAL,
     )
-    return Incoming(record, facts.tenant, facts.event_id, facts)
+    return Incoming(record, facts.tenant, facts.event_id, facts, (facts.revises,) if facts.revises else ())
 
 
 def _case(record: Record) -> Incoming[Facts]:

@@ -105,7 +105,7 @@ def routes(questions: Questions, streams: Streams, now: Clock = lambda: datetime
         found = await questions.customer(principal.tenant, _keys(principal.tenant, key), key)
         if found is None:
             raise _unknown(key)
-        return CustomerAnswer.of(*found)
+        return CustomerAnswer.of(found)
 
     @router.get(
         "/customers/{key}/timeline",

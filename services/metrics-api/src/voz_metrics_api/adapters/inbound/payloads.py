@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from voz.v1.customer_event_pb2 import CustomerEvent, SubscriptionStatus, SurveyMetric, TicketStatus, TransactionType
+from voz_contracts.revisions import DELETION_OF, is_deletion
 from voz_contracts.words import word
 from voz_metrics_api.domain.dimensions import label
 from voz_metrics_api.domain.surveys import DEFAULT_SCALES, Metric, SurveyAnswer
@@ -66,6 +67,7 @@ def details(event: CustomerEvent) -> dict[str, str | float]:
                 "type": clean(behaviour.type),
                 "url": clean(behaviour.url),
                 "element": clean(behaviour.element),
+                DELETION_OF: clean(event.attributes.get(DELETION_OF, "")) if is_deletion(event) else "",
             }
         case "ticket":
             ticket = event.ticket

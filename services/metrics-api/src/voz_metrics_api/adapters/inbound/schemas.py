@@ -10,10 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from voz_metrics_api.domain.counters import MICRO
 from voz_metrics_api.domain.friction import Friction
 from voz_metrics_api.domain.kpis import Answer, Kpi
-from voz_metrics_api.domain.profiles import Profile
 from voz_metrics_api.domain.windows import Window
 from voz_metrics_api.ports import SentimentOfDay, Touchpoint
-from voz_metrics_api.use_cases import KpiGroup, KpiReport, SeriesReport
+from voz_metrics_api.use_cases import CustomerReport, KpiGroup, KpiReport, SeriesReport
 
 
 class KpiAnswer(BaseModel):
@@ -212,11 +211,12 @@ class CustomerAnswer(BaseModel):
     sentiment: CustomerSentiment
 
     @classmethod
-    def of(cls, key: str, profile: Profile, days: list[SentimentOfDay]) -> CustomerAnswer:
+    def of(cls, report: CustomerReport) -> CustomerAnswer:
         """As it is answered."""
+        profile = report.profile
         reach, since = profile.value("reach"), profile.value("stage_since")
         return cls(
-            key=key,
+            key=report.key,
             id=profile.value("id"),
             name=profile.value("name"),
             handles=sorted(profile.handles),
@@ -230,12 +230,12 @@ class CustomerAnswer(BaseModel):
             inbound_events=profile.inbound,
             attributes=profile.attributes(),
             sentiment=CustomerSentiment(
-                latest=profile.value("sentiment"),
+                latest=report.latest_sentiment or None,
                 negative=profile.negative,
                 neutral=profile.neutral,
                 positive=profile.positive,
                 score=_mean(profile.score_micros, profile.scored),
-                by_day=[_day(day) for day in days],
+                by_day=[_day(day) for day in report.days],
             ),
         )
 
@@ -261,6 +261,8 @@ class TimelineItem(BaseModel):
     conversation_id: str | None
     text: str | None
     details: dict[str, Any] = Field(description="What the typed payload says: a score, an amount, a status.")
+    edited: bool = Field(description="The newest version of something that was edited; older ones are not shown.")
+    deleted: bool = Field(description="Taken back by its author: what was said is gone, and no longer counts.")
 
     @classmethod
     def of(cls, touchpoint: Touchpoint) -> TimelineItem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import datetime
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from voz_metrics_api.domain.facts import INBOUND
 from voz_metrics_api.domain.profiles import Profile
 from voz_metrics_api.ports import SentimentOfDay, Touchpoint
 
-_TOUCHPOINT_COLUMNS = [column for column in touchpoint.columns if column.name not in ("tenant", "customer_key")]
+_TOUCHPOINT_COLUMNS = [touchpoint.c[field.name] for field in fields(Touchpoint)]
 
 
 class PostgresCustomerStore:
@@ -58,6 +59,22 @@ class PostgresCustomerStore:
         async with self._reader.connection() as connection:
             rows = (await connection.execute(statement)).mappings().all()
         return [Touchpoint(**{**row, "intents": tuple(row["intents"])}) for row in rows]
+
+    async def latest_sentiment(self, tenant: str, key: str) -> str:
+        """See CustomerStore."""
+        statement = (
+            select(touchpoint.c.sentiment)
+            .where(
+                touchpoint.c.tenant == tenant,
+                touchpoint.c.customer_key == key,
+                touchpoint.c.direction == INBOUND,
+                touchpoint.c.sentiment != "",
+            )
+            .order_by(touchpoint.c.occurred_at.desc(), touchpoint.c.event_id.desc())
+            .limit(1)
+        )
+        async with self._reader.connection() as connection:
+            return str(await connection.scalar(statement) or "")
 
     async def sentiment_by_day(self, tenant: str, key: str, days: int) -> list[SentimentOfDay]:
         """See CustomerStore."""

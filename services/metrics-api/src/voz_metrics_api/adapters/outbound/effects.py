@@ -1,7 +1,7 @@
 """What a batch of facts does to PostgreSQL, within the transaction of the exactly-once sink.
 
 Tables are touched in one order, and rows of each in the order of their keys, so that two consumers never wait for each
-other in a circle: case_state, dimension_set, rollups from fine to coarse, customer_profile, touchpoint.
+other in a circle: message_state, case_state, dimension_set, rollups from fine to coarse, customer_profile, touchpoint.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from voz_metrics_api.adapters.outbound import bulk
 from voz_metrics_api.adapters.outbound.changes import NOTIFY
-from voz_metrics_api.adapters.outbound.profiles import save_profiles, save_touchpoints
+from voz_metrics_api.adapters.outbound.profiles import save_profiles
+from voz_metrics_api.adapters.outbound.revisions import revise
 from voz_metrics_api.adapters.outbound.tables import (
     DIMENSION_COLUMNS,
     DURATION_ROLLUPS,
@@ -22,7 +23,8 @@ from voz_metrics_api.adapters.outbound.tables import (
     case_state,
     dimension_set,
 )
-from voz_metrics_api.domain.cells import CaseChange, Cell, Cells, DurationCell, fold
+from voz_metrics_api.adapters.outbound.timelines import save_timelines
+from voz_metrics_api.domain.cells import CaseChange, Cell, Cells, Counted, DurationCell, fold
 from voz_metrics_api.domain.contributions import CaseState
 from voz_metrics_api.domain.dimensions import Dimensions
 from voz_metrics_api.domain.facts import CaseFacts, EventFacts
@@ -45,22 +47,32 @@ _ADD_DURATIONS = {
 
 
 class PostgresEffects:
-    """Counts new events and the newest states of cases; keeps profiles and timelines."""
+    """Counts new events and the newest states of cases; keeps profiles and timelines.
+
+    Of a message only the newest version counts, and none once it was taken back: what had been counted is undone.
+    """
 
     async def apply(self, connection: AsyncConnection, events: Sequence[Incoming[EventFacts | CaseFacts]]) -> None:
         """Apply facts that were never applied before. The same facts in any order and any batches end the same."""
         heard: list[EventFacts] = [incoming.event for incoming in events if isinstance(incoming.event, EventFacts)]
         cases = _newest(incoming.event for incoming in events if isinstance(incoming.event, CaseFacts))
+        settlement, earlier = await revise(connection, heard)
+        uncounted = [each for each in earlier if each.key in settlement.uncounted]
         facts: list[EventFacts | CaseFacts] = [*heard, *cases]
         digests = {each.dimensions: each.dimensions.digest() for each in facts}
         changes = await _save_cases(connection, cases)
         sets = {(each.tenant, digests[each.dimensions]): each.dimensions for each in facts}
         await _save_dimension_sets(connection, sets)
-        minutes = fold(((event, digests[event.dimensions]) for event in heard), changes)
+        counted = {event.key: Counted.of(event, digests[event.dimensions]) for event in heard}
+        minutes = fold(
+            (counted[event.key] for event in settlement.counting),
+            changes,
+            (each.counted for each in uncounted if each.counted),
+        )
         for level in (Level.MINUTE, Level.HOUR, Level.DAY):
             await _add(connection, minutes.at(level))
-        await save_profiles(connection, heard)
-        await save_touchpoints(connection, heard)
+        await save_profiles(connection, heard, settlement.counting, uncounted)
+        await save_timelines(connection, settlement, earlier, counted)
         await connection.execute(NOTIFY, {"tenants": sorted({each.tenant for each in facts})})
 
 

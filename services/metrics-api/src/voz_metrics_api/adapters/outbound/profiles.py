@@ -1,8 +1,9 @@
-"""Writing customers' profiles and timelines."""
+"""Writing customers' profiles."""
 
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,10 +11,13 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from voz_metrics_api.adapters.outbound import bulk
-from voz_metrics_api.adapters.outbound.tables import customer_profile, touchpoint
+from voz_metrics_api.adapters.outbound.revisions import Earlier
+from voz_metrics_api.adapters.outbound.tables import customer_profile
 from voz_metrics_api.domain.facts import EventFacts
 from voz_metrics_api.domain.profiles import Known, Profile
 
+# tenant, customer key
+ProfileKey = tuple[str, str]
 _KEY = ("tenant", "customer_key")
 _PROFILE_COLUMNS = [column.name for column in customer_profile.columns]
 _INSERT_PROFILES = bulk.insert(customer_profile, "on conflict do nothing returning tenant, customer_key")
@@ -27,33 +31,42 @@ _REPLACE_PROFILES = bulk.insert(
     "on conflict (tenant, customer_key) do update set "
     + ", ".join(f"{name} = excluded.{name}" for name in _PROFILE_COLUMNS if name not in _KEY),
 )
-_INSERT_TOUCHPOINTS = bulk.insert_new(touchpoint)
 
 
-async def save_profiles(connection: AsyncConnection, events: Iterable[EventFacts]) -> None:
-    """Merge what the events tell into the profiles of their customers."""
-    told: dict[tuple[str, str], Profile] = {}
+async def save_profiles(
+    connection: AsyncConnection,
+    events: Iterable[EventFacts],
+    counting: Iterable[EventFacts],
+    uncounted: Iterable[Earlier],
+) -> None:
+    """Merge what the events tell into the profiles of their customers. Of the events those of `counting` count, and
+    those of `uncounted`, applied earlier, no longer do."""
+    count = {event.key for event in counting}
+    told: dict[ProfileKey, Profile] = {}
     for event in events:
-        key, profile = (event.tenant, event.customer.key), Profile.of(event)
+        profile = Profile.of(event, counts=event.key in count)
+        key = (event.tenant, event.customer.key)
         told[key] = told[key].merge(profile) if key in told else profile
-    if not told:
-        return
+    taken_back: defaultdict[ProfileKey, list[Earlier]] = defaultdict(list)
+    for each in uncounted:
+        taken_back[each.tenant, each.customer_key].append(each)
     # Those new to us are whole already. The rest are locked and merged; inserting first locks new keys as well.
-    inserted = await _write(connection, _INSERT_PROFILES, told)
-    known = sorted(told.keys() - {(row.tenant, row.customer_key) for row in inserted})
+    inserted = await _write(connection, _INSERT_PROFILES, told) if told else []
+    known = sorted((told.keys() | taken_back.keys()) - {(row.tenant, row.customer_key) for row in inserted})
     if known:
         wanted = {"tenants": [tenant for tenant, _ in known], "keys": [key for _, key in known]}
-        held = {
-            (row.tenant, row.customer_key): profile_of(row) for row in await connection.execute(_LOCK_PROFILES, wanted)
-        }
-        await _write(connection, _REPLACE_PROFILES, {key: held[key].merge(told[key]) for key in known})
+        rows = await connection.execute(_LOCK_PROFILES, wanted)
+        held = {(row.tenant, row.customer_key): profile_of(row) for row in rows}
+        changed = {key: _changed(profile, told.get(key), taken_back[key]) for key, profile in held.items()}
+        if changed:
+            await _write(connection, _REPLACE_PROFILES, changed)
 
 
-async def save_touchpoints(connection: AsyncConnection, events: Iterable[EventFacts]) -> None:
-    """Put the events on their customers' timelines."""
-    rows = sorted((_touchpoint(event) for event in events), key=lambda row: row[:4])
-    if rows:
-        await connection.execute(_INSERT_TOUCHPOINTS, bulk.parameters(touchpoint, rows))
+def _changed(profile: Profile, told: Profile | None, taken_back: Iterable[Earlier]) -> Profile:
+    for each in taken_back:
+        if each.counted:
+            profile = profile.without(each.counted.counters, inbound=each.inbound)
+    return profile.merge(told) if told else profile
 
 
 def profile_of(row: Row[Any]) -> Profile:
@@ -79,7 +92,7 @@ def _json(value: Any) -> Any:
 
 
 async def _write(
-    connection: AsyncConnection, statement: Any, profiles: dict[tuple[str, str], Profile]
+    connection: AsyncConnection, statement: Any, profiles: dict[ProfileKey, Profile]
 ) -> Sequence[Row[Any]]:
     rows = [(*key, *_values(profiles[key])) for key in sorted(profiles)]
     result = await connection.execute(statement, bulk.parameters(customer_profile, rows))
@@ -99,30 +112,4 @@ def _values(profile: Profile) -> tuple[Any, ...]:
         profile.score_micros,
         bulk.LIST_SEPARATOR.join(sorted(profile.handles)),
         json.dumps(profile.known, ensure_ascii=False),
-    )
-
-
-def _touchpoint(event: EventFacts) -> tuple[Any, ...]:
-    dimensions = event.dimensions
-    return (
-        event.tenant,
-        event.customer.key,
-        event.occurred_at,
-        event.event_id,
-        dimensions.kind,
-        dimensions.direction,
-        dimensions.channel,
-        dimensions.source,
-        dimensions.audience,
-        dimensions.language,
-        dimensions.sentiment,
-        event.sentiment_score,
-        dimensions.emotion,
-        bulk.LIST_SEPARATOR.join(dimensions.intents),
-        dimensions.topic,
-        event.effort,
-        dimensions.stage,
-        event.conversation_id,
-        event.text,
-        json.dumps(event.details, ensure_ascii=False),
     )

@@ -18,6 +18,8 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    false,
+    func,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -107,6 +109,20 @@ case_state = Table(
     PrimaryKeyConstraint("tenant", "case_id"),
 )
 
+# Messages that were edited or taken back, and the event that is their newest version; null: none has come yet.
+message_state = Table(
+    "message_state",
+    metadata,
+    Column("tenant", Text, nullable=False),
+    Column("message_id", Uuid, nullable=False),
+    Column("newest", Uuid),
+    Column("version", Text, nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    Column("changed_at", _TIME, nullable=False, server_default=func.now()),
+    PrimaryKeyConstraint("tenant", "message_id"),
+    Index("message_state_changed_at", "changed_at", postgresql_using="brin"),
+)
+
 customer_profile = Table(
     "customer_profile",
     metadata,
@@ -151,6 +167,13 @@ touchpoint = Table(
     Column("conversation_id", Text, nullable=False),
     Column("text", Text, nullable=False),
     Column("details", JSONB, nullable=False),
+    # What it added to the rollups and where, so that it can be taken back; null before that was kept.
+    Column("dimensions", Uuid),
+    Column("counters", JSONB),
+    # A later version of what was said first; taken back by its author, without what was said.
+    Column("edited", Boolean, nullable=False, server_default=false()),
+    Column("deleted", Boolean, nullable=False, server_default=false()),
     PrimaryKeyConstraint("tenant", "customer_key", "occurred_at", "event_id"),
+    Index("touchpoint_event_id", "event_id"),
     postgresql_partition_by="RANGE (occurred_at)",
 )

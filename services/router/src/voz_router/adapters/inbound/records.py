@@ -23,6 +23,7 @@ from voz.v1.labels_pb2 import (
     Stage,
     Topic,
 )
+from voz_contracts.revisions import ORIGINAL, revision_of
 from voz_contracts.words import word
 from voz_router.domain.events import Customer, Event, Signals, SurveyAnswer
 from voz_streamkit.errors import InvalidRecordError
@@ -47,7 +48,8 @@ def decode(record: Record) -> Incoming[Event]:
         event = event_of(message)
     except (ValueError, OverflowError) as error:
         raise InvalidRecordError("invalid", str(error)) from error
-    return Incoming(record=record, tenant=event.tenant, event_id=event.id, event=event)
+    concerns = (event.revises,) if event.revises else ()
+    return Incoming(record=record, tenant=event.tenant, event_id=event.id, event=event, concerns=concerns)
 
 
 def event_of(message: EnrichedEvent) -> Event:
@@ -58,6 +60,7 @@ def event_of(message: EnrichedEvent) -> Event:
             raise ValueError(f"event.{field} is empty or longer than {MAX_KEY_CHARACTERS} characters")
     if message.ByteSize() - len(source.text.encode()) > MAX_BESIDE_TEXT_BYTES:
         raise ValueError(f"more than {MAX_BESIDE_TEXT_BYTES} bytes beside the text")
+    revision = revision_of(source)
     event = Event(
         id=_uuid(source.id),
         tenant=source.tenant,
@@ -80,6 +83,9 @@ def event_of(message: EnrichedEvent) -> Event:
         text=source.text or (source.survey.comment if source.HasField("survey") else ""),
         survey=_survey(source),
         attributes=dict(source.attributes),
+        revises=revision.message_id if revision else None,
+        deletes=revision is not None and revision.deleted,
+        version=revision.version if revision else ORIGINAL,
     )
     _refuse_nul(event)
     return event
@@ -139,6 +145,7 @@ def _refuse_nul(event: Event) -> None:
         event.source,
         event.conversation_id,
         event.text,
+        event.version,
         customer.key,
         customer.id,
         customer.handle,

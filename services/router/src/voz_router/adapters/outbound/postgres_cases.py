@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Text, and_, bindparam, column, func, insert, select, update
+from sqlalchemy import ARRAY, Text, Uuid, and_, bindparam, column, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_unless_there
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from voz_router.adapters.outbound import tables
 from voz_router.adapters.outbound.messages import Publish
+from voz_router.adapters.outbound.postgres_revisions import holders_of, lock_messages, save_revisions
 from voz_router.adapters.outbound.rows import case_event_row, case_of, case_row, decision_row, message_row
 from voz_router.adapters.outbound.tables import ONE_OPEN_CASE, idempotency_key, support_case
-from voz_router.domain.cases import Case, CaseEvent
+from voz_router.domain.cases import RESOLVED, Case, CaseEvent
+from voz_router.domain.events import Event
+from voz_router.domain.revisions import Revised, messages_of
 from voz_router.domain.routing import Plan
 from voz_router.ports import Json, KeyReusedError, OtherCaseOpenError, Request
 from voz_streamkit.errors import TransientError
@@ -34,30 +38,59 @@ _UPDATE = (
     .values({name: bindparam(name) for name in _CHANGING})
 )
 
+_customers = (
+    func.unnest(bindparam("tenants", type_=ARRAY(Text)), bindparam("keys", type_=ARRAY(Text)))
+    .table_valued(column("tenant", Text), column("customer_key", Text), name="customers")
+    .render_derived()
+)
+_of_customer = and_(
+    support_case.c.tenant == _customers.c.tenant, support_case.c.customer_key == _customers.c.customer_key
+)
+_UNRESOLVED = (
+    select(support_case.c.tenant, support_case.c.id)
+    .join(_customers, _of_customer)
+    .where(support_case.c.status != RESOLVED)
+)
+_others = (
+    func.unnest(bindparam("of_tenants", type_=ARRAY(Text)), bindparam("ids", type_=ARRAY(Uuid)))
+    .table_valued(column("tenant", Text), column("id", Uuid), name="others")
+    .render_derived()
+)
+_OTHERS = select(_others.c.tenant, _others.c.id)
+
 
 class PostgresRoutingStore:
-    """RoutingStore over the transaction of a batch. A dozen statements at most, whatever the batch's size."""
+    """RoutingStore over the transaction of a batch. A score of statements at most, whatever the batch's size; rows are
+    locked in one order: messages' states, then cases."""
 
     def __init__(self, connection: AsyncConnection, publish: Publish) -> None:
         self._connection, self._publish = connection, publish
 
-    async def lock_active_cases(self, customers: Collection[tuple[str, str]]) -> list[Case]:
+    async def lock(self, events: Sequence[Event]) -> tuple[list[Case], Revised]:
         """See RoutingStore."""
-        asked = (
-            func.unnest(bindparam("tenants", type_=ARRAY(Text)), bindparam("keys", type_=ARRAY(Text)))
-            .table_valued(column("tenant", Text), column("customer_key", Text), name="asked")
-            .render_derived()
-        )
-        mine = and_(support_case.c.tenant == asked.c.tenant, support_case.c.customer_key == asked.c.customer_key)
-        statement = (
-            select(support_case)
-            .join(asked, mine)
-            .where(support_case.c.status != "resolved")
-            .order_by(support_case.c.tenant, support_case.c.id)
-            .with_for_update(of=support_case)
-        )
+        messages, revised = messages_of(events)
+        states = await lock_messages(self._connection, messages, revised)
+        holders = await holders_of(self._connection, revised)
+        holding = {(tenant, case_id) for (tenant, _), cases in holders.items() for case_id in cases}
+        customers = {(event.tenant, event.customer.key) for event in events}
+        cases = await self._lock_cases(customers, holding)
+        active = [case for case in cases if case.active and (case.tenant, case.customer.key) in customers]
+        held = tuple(case for case in cases if (case.tenant, case.id) in holding)
+        return active, Revised(states, holders, held)
+
+    async def _lock_cases(
+        self, customers: Collection[tuple[str, str]], others: Collection[tuple[str, UUID]]
+    ) -> list[Case]:
+        """The unresolved cases of these customers, and these other ones; a row comes as it stands once it is locked."""
         tenants, keys = zip(*customers, strict=True)
-        found = await self._connection.execute(statement, {"tenants": list(tenants), "keys": list(keys)})
+        parameters: dict[str, list[Any]] = {"tenants": list(tenants), "keys": list(keys)}
+        asked = _UNRESOLVED.subquery("wanted")
+        if others:
+            asked = _UNRESOLVED.union(_OTHERS).subquery("wanted")
+            parameters |= {"of_tenants": [tenant for tenant, _ in others], "ids": [each for _, each in others]}
+        mine = and_(support_case.c.tenant == asked.c.tenant, support_case.c.id == asked.c.id)
+        ordered = select(support_case).join(asked, mine).order_by(support_case.c.tenant, support_case.c.id)
+        found = await self._connection.execute(ordered.with_for_update(of=support_case), parameters)
         return [case_of(row) for row in found.mappings()]
 
     async def save(self, plan: Plan) -> None:
@@ -77,6 +110,7 @@ class PostgresRoutingStore:
         if plan.messages:
             rows = [message_row(message) for message in plan.messages]
             await self._connection.execute(insert(tables.case_message), rows)
+        await save_revisions(self._connection, plan.states, plan.changes, plan.reworded_cases())
         rows = [decision_row(decision) for decision in plan.decisions]
         await self._connection.execute(insert(tables.decision), rows)
 

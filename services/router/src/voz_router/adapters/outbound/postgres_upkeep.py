@@ -8,7 +8,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Table, delete, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from voz_router.adapters.outbound.tables import IDEMPOTENCY_KEYS_KEPT, SCHEMA, idempotency_key, support_case
+from voz_router.adapters.outbound.tables import (
+    IDEMPOTENCY_KEYS_KEPT,
+    SCHEMA,
+    idempotency_key,
+    message_state,
+    support_case,
+)
 from voz_router.domain.cases import RESOLVED
 from voz_streamkit.ledger import trim_applied_events
 from voz_streamkit.partitions import PartitionPolicy, maintain_partitions
@@ -36,6 +42,7 @@ async def keep_up(engine: AsyncEngine, retention: Retention, now: datetime) -> N
     await maintain_partitions(engine, SCHEMA, policies, now)
     await trim_applied_events(engine, SCHEMA, now - timedelta(days=retention.applied_ids_days))
     await _delete_old(engine, idempotency_key, idempotency_key.c.created_at < now - IDEMPOTENCY_KEYS_KEPT)
+    await _delete_old(engine, message_state, message_state.c.changed_at < now - cases_kept)
     over = (support_case.c.status == RESOLVED) & (support_case.c.resolved_at < now - cases_kept)
     await _delete_old(engine, support_case, over)
 

@@ -69,6 +69,7 @@ def message_row(message: CaseMessage) -> dict[str, Any]:
         "tenant": event.tenant,
         "case_id": message.case_id,
         "event_id": event.id,
+        "message_id": event.message_id,
         "added_at": message.added_at,
         "occurred_at": event.occurred_at,
         "direction": event.direction,
@@ -78,9 +79,16 @@ def message_row(message: CaseMessage) -> dict[str, Any]:
         "audience": event.audience,
         "conversation_id": event.conversation_id,
         "text": event.text,
-        # Without the scores of each label: they are as large as everything else together, and the case has its own.
-        "signals": signals_json(replace(event.signals, scores={})),
+        "signals": message_signals(event),
+        "edited": message.edited,
+        "deleted": message.deleted,
     }
+
+
+def message_signals(event: Event) -> dict[str, Any]:
+    """The signals of a message: without the scores of each label, which are as large as everything else together; the
+    case has its own."""
+    return signals_json(replace(event.signals, scores={}))
 
 
 def message_of(row: RowMapping, customer: Customer) -> CaseMessage:
@@ -99,7 +107,7 @@ def message_of(row: RowMapping, customer: Customer) -> CaseMessage:
         conversation_id=row["conversation_id"],
         text=row["text"],
     )
-    return CaseMessage(row["case_id"], event, row["added_at"])
+    return CaseMessage(row["case_id"], event, row["added_at"], row["edited"], row["deleted"])
 
 
 def decision_row(decision: Decision) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    false,
     func,
     text,
 )
@@ -69,6 +70,8 @@ support_case = Table(
     Column("reopen_count", Integer, nullable=False),
     Column("transfer_count", Integer, nullable=False),
     Column("sequence", Integer, nullable=False),
+    # The message that opened it; null where that was not kept yet.
+    Column("message_id", Uuid),
     schema=SCHEMA,
 )
 # A customer has at most one unresolved case of a scope, whoever writes.
@@ -108,8 +111,27 @@ case_message = Table(
     Column("conversation_id", Text, nullable=False),
     Column("text", Text, nullable=False),
     Column("signals", JSONB, nullable=False),
+    # All versions of a message share it; the row holds the newest.
+    Column("message_id", Uuid, nullable=False),
+    Column("edited", Boolean, nullable=False, server_default=false()),
+    Column("deleted", Boolean, nullable=False, server_default=false()),
     schema=SCHEMA,
     postgresql_partition_by="RANGE (added_at)",
+)
+Index("case_message_message", case_message.c.tenant, case_message.c.message_id)
+
+# What is known of messages that were edited or taken back: the newest version (null: none has come yet), and whether
+# the author wants it to be known.
+message_state = Table(
+    "message_state",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("message_id", Uuid, primary_key=True),
+    Column("version", Text),
+    Column("deleted", Boolean, nullable=False),
+    Column("changed_at", Moment, nullable=False, server_default=func.now()),
+    Index("message_state_changed_at", "changed_at", postgresql_using="brin"),
+    schema=SCHEMA,
 )
 
 # What happened to a case. Partitioned by when it was recorded.

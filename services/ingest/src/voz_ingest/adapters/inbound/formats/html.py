@@ -12,6 +12,7 @@ _BLOCKS |= {"figure", "footer", "form", "header", "hr", "li", "main", "nav", "se
 _HIDDEN = frozenset({"script", "style", "head", "title", "template", "noscript", "svg"})
 _VOID = frozenset({"br", "hr", "img", "input", "link", "meta", "source", "wbr"})
 _SPACES = re.compile(r"[ \t\r\n\f]+")
+_SPACES_ON_A_LINE = re.compile(r"[ \t\r\f]+")
 _AROUND_BREAK = re.compile(r"[ \t]*\n[ \t]*")
 _MANY_BREAKS = re.compile(r"\n{3,}")
 _OPEN, _CLOSE = "\x0e", "\x0f"
@@ -21,9 +22,7 @@ _NO_MARKS = str.maketrans("", "", _OPEN + _CLOSE)
 _NOTHING: Mapping[str, str] = {}
 
 
-def to_text(
-    html: str, without: Collection[str] = (), *, quote: str = "", before: Mapping[str, str] = _NOTHING
-) -> str:
+def to_text(html: str, without: Collection[str] = (), *, quote: str = "", before: Mapping[str, str] = _NOTHING) -> str:
     """The text of an HTML fragment: blocks on lines of their own, entities decoded, scripts and styles left out.
 
     A picture counts as its alternative text, an item of a list begins with a dash. `without`: elements to leave
@@ -54,7 +53,7 @@ class _Reader(HTMLParser):
     def __init__(self, without: frozenset[str], quote: str, before: Mapping[str, str]) -> None:
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
-        self._hidden = 0
+        self._hidden = self._preformatted = 0
         self._without, self._quote, self._before = without, quote, before
         self._left_out: list[str] = []
         """Open elements that are left out: one for its class, and those of the same name in it."""
@@ -78,6 +77,7 @@ class _Reader(HTMLParser):
             self.handle_data(dict(attrs).get("alt") or "")
         elif tag in _BLOCKS:
             self._break(tag)
+            self._preformatted += tag == "pre"
             if tag == "li":
                 self.parts.append("- ")
             elif tag == "blockquote" and self._quote:
@@ -98,11 +98,13 @@ class _Reader(HTMLParser):
         elif tag in _BLOCKS:
             if tag == "blockquote" and self._quote:
                 self.parts.append(f"\n{_CLOSE}")
+            self._preformatted = max(0, self._preformatted - (tag == "pre"))
             self._break(tag)
 
     def handle_data(self, data: str) -> None:
         if not self._hidden and not self._left_out:
-            self.parts.append(_SPACES.sub(" ", data.translate(_NO_MARKS) if self._quote else data))
+            spaces = _SPACES_ON_A_LINE if self._preformatted else _SPACES
+            self.parts.append(spaces.sub(" ", data.translate(_NO_MARKS) if self._quote else data))
 
     def _names(self, tag: str, attrs: list[tuple[str, str | None]]) -> list[str]:
         """An element by its classes and its id, if anything is asked of them."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-from fastapi import Response
 
 from voz_ingest.ports import LogUnavailableError
 from voz_ingest.use_cases import Outcome, Rejected
+from voz_streamkit.http.hot import Answer
 from voz_streamkit.http.problems import FieldError, Problem
 
 MAX_ERRORS = 1000
 """Errors that a 422 lists: a body full of garbage is not worth a longer answer."""
 
 
-def answer(outcome: Outcome, *, many: bool, status: int = 202, nothing_is_fine: bool = False) -> Response:
+def answer(outcome: Outcome, *, many: bool, status: int = 202, nothing_is_fine: bool = False) -> Answer:
     """202 when something was accepted. Raises Problem 422 when nothing was, unless there was nothing to accept and that
     is fine; `many`: pointers begin with the index."""
     if not outcome.ids and not (nothing_is_fine and not outcome.rejected):
@@ -23,11 +23,11 @@ def answer(outcome: Outcome, *, many: bool, status: int = 202, nothing_is_fine: 
     body: dict[str, Any] = {
         "accepted": len(outcome.ids),
         "ids": outcome.ids,
-        "rejected": [_rejected(rejected) for rejected in outcome.rejected],
+        "rejected": [_rejected(rejected) for rejected in outcome.rejected] if outcome.rejected else (),
     }
     if outcome.ignored:
         body["ignored"] = [*outcome.ignored]
-    return Response(orjson.dumps(body), status, media_type="application/json")
+    return Answer(status, orjson.dumps(body))
 
 
 def interrupted(error: Problem | LogUnavailableError, outcome: Outcome) -> Problem:

@@ -2,42 +2,41 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-
-from fastapi import Request
-from starlette.types import Receive
 
 from voz_ingest.adapters.inbound.sources import api
 from voz_ingest.domain.budget import Held
 from voz_ingest.domain.draft import Draft
 from voz_ingest.domain.fields import FieldError
 from voz_ingest.use_cases import Submission
+from voz_streamkit.http.hot import Request
 from voz_streamkit.http.problems import Problem
 
 PART_EVENTS = 500
 """Events that are read, encoded and appended at a time: enough to fill Kafka's batches, few enough (some 15 ms of
 work) that other requests are answered in between."""
 PART_BYTES = 1 << 20
-DISCARD_BYTES = 64 << 20
-DISCARD_SECONDS = 10.0
 
 
-async def read_whole(request: Request, held: Held, *, declared: str, max_bytes: int) -> bytes:
-    """The body. Its `declared` size (Content-Length) is held from before it is read. Raises Problem 413, and
+async def read_whole(request: Request, held: Held, *, max_bytes: int) -> bytes:
+    """The body. Its declared size (Content-Length) is held from before it is read. Raises Problem 413, and
     OverBudgetError."""
+    declared = request.headers.get("content-length", "")
     if declared.isdecimal():
         if int(declared) > max_bytes:
-            raise _too_large(max_bytes)
+            raise too_large(max_bytes)
         held.resize(int(declared))
+    if request.body is not None:
+        held.resize(len(request.body))
+        return request.body
     first = b""
     rest: list[bytes] = []
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
         if size > max_bytes:
-            raise _too_large(max_bytes)
+            raise too_large(max_bytes)
         if size > held.size:
             held.resize(size)
         if not first:
@@ -59,21 +58,6 @@ async def submit_whole(submission: Submission, drafts: Sequence[Draft], *, max_e
     for begin in range(0, last, PART_EVENTS):
         await submission.add(drafts[begin : begin + PART_EVENTS])
     await submission.finish(drafts[last:])
-
-
-async def discard_rest(receive: Receive) -> None:
-    """Read what is still being sent and forget it, within limits: a client that is busy sending reads no answer, and
-    one whose connection is closed meanwhile never sees it."""
-    size = 0
-    try:
-        async with asyncio.timeout(DISCARD_SECONDS):
-            while size <= DISCARD_BYTES:
-                message = await receive()
-                size += len(message.get("body", b""))
-                if not message.get("more_body", False):
-                    return
-    except (TimeoutError, Problem):
-        return
 
 
 @dataclass(slots=True)
@@ -120,7 +104,8 @@ class Lines:
         return Draft(None, errors=(FieldError("", detail),))
 
 
-def _too_large(max_bytes: int) -> Problem:
+def too_large(max_bytes: int) -> Problem:
+    """The problem of a body that isn't taken at once."""
     return Problem(
         413,
         f"The body is larger than the {max_bytes} bytes that are taken at once: send it in parts, or as"

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from fastapi import Request, Response
+from collections.abc import Callable, Mapping
 
 from voz_ingest.adapters.inbound.http.answers import answer
-from voz_ingest.adapters.inbound.http.bodies import Lines, read_whole, submit_whole
+from voz_ingest.adapters.inbound.http.bodies import PART_EVENTS, Lines, read_whole, submit_whole, too_large
 from voz_ingest.adapters.inbound.http.intake import Intake
 from voz_ingest.adapters.inbound.sources import PayloadError, api, cloudevents, decode
 from voz_ingest.domain.budget import Held
 from voz_ingest.domain.draft import Draft
 from voz_ingest.use_cases import Submission
-from voz_streamkit.http.auth import EVENTS_WRITE, requires
+from voz_streamkit.http.auth import EVENTS_WRITE, ApiKeys, authorise
+from voz_streamkit.http.hot import Answer, Request
 from voz_streamkit.http.problems import FieldError, Problem
 
 JSON = "application/json"
@@ -22,23 +21,30 @@ CLOUDEVENTS_BATCH = "application/cloudevents-batch+json"
 NDJSON = frozenset({"application/x-ndjson", "application/ndjson"})
 MEDIA_TYPES = NDJSON | {JSON, CLOUDEVENT, CLOUDEVENTS_BATCH}
 MAX_IDEMPOTENCY_KEY_CHARS = 255
-_authorise = requires(EVENTS_WRITE)
 
 
 class EventsEndpoint:
-    """Takes events in every form that a body may have."""
+    """Takes events in every form that a body may have. `keys`: those in force."""
 
-    def __init__(self, intake: Intake) -> None:
-        self._intake, self._settings = intake, intake.settings
+    def __init__(self, intake: Intake, keys: Callable[[], ApiKeys]) -> None:
+        self._intake, self._settings, self._keys = intake, intake.settings, keys
 
-    async def receive(self, request: Request) -> Response:
+    async def receive(self, request: Request) -> Answer:
         """Answer 202 when what was valid is replicated. Raises Problem for everything else."""
         if request.method != "POST":
             raise Problem(405, "Events are sent with POST.", headers={"Allow": "POST"})
-        tenant = _authorise(request).tenant
+        headers = request.headers
+        tenant = authorise(self._keys(), headers.get("authorization", ""), EVENTS_WRITE).tenant
         self._intake.admit(tenant)
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
-        media_type = _media_type(headers)
+        media_type, key = _media_type(headers), _idempotency_key(headers)
+        if request.body is not None and media_type not in NDJSON:
+            body = request.body
+            drafts, many = self._read(headers, media_type, body)
+            if len(drafts) <= PART_EVENTS:
+                outcome = await self._intake.submit_at_once(
+                    tenant, headers, drafts, size=len(body), idempotency_key=key
+                )
+                return answer(outcome, many=many)
         many = media_type in NDJSON
 
         async def work(submission: Submission, held: Held) -> None:
@@ -46,24 +52,22 @@ class EventsEndpoint:
             if media_type in NDJSON:
                 await self._stream(request, submission, held)
             else:
-                many = await self._whole(request, headers, media_type, submission, held)
+                body = await read_whole(request, held, max_bytes=self._settings.max_body_bytes)
+                drafts, many = self._read(headers, media_type, body)
+                await submit_whole(submission, drafts, max_events=self._settings.max_batch_events)
 
-        outcome = await self._intake.submit(tenant, headers, work, idempotency_key=_idempotency_key(headers))
-        return Response(status_code=400) if outcome is None else answer(outcome, many=many)
+        submitted = await self._intake.submit(tenant, headers, work, idempotency_key=key)
+        return Answer(400) if submitted is None else answer(submitted, many=many)
 
-    async def _whole(
-        self, request: Request, headers: Mapping[str, str], media_type: str, submission: Submission, held: Held
-    ) -> bool:
-        """Submit a body that is read at once. Returns whether it is one of several events."""
-        declared = headers.get("content-length", "")
-        body = await read_whole(request, held, declared=declared, max_bytes=self._settings.max_body_bytes)
+    def _read(self, headers: Mapping[str, str], media_type: str, body: bytes) -> tuple[list[Draft], bool]:
+        """The events of a body, and whether it is made for several. Raises Problem."""
+        if len(body) > self._settings.max_body_bytes:
+            raise too_large(self._settings.max_body_bytes)
         try:
-            drafts, many = _parse(headers, media_type, body)
+            return _parse(headers, media_type, body)
         except PayloadError as error:
             detail = "The body can't be read; `errors` says why."
             raise Problem(422, detail, errors=[FieldError(error.pointer, error.detail)]) from None
-        await submit_whole(submission, drafts, max_events=self._settings.max_batch_events)
-        return many
 
     async def _stream(self, request: Request, submission: Submission, held: Held) -> None:
         most = self._settings.max_stream_events
@@ -76,11 +80,13 @@ class EventsEndpoint:
 
 def _media_type(headers: Mapping[str, str]) -> str:
     """The body's media type. Raises Problem 415 for one that isn't taken, and for a compressed body."""
-    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = headers.get("content-type", "")
+    if media_type not in MEDIA_TYPES:  # as it is nearly always written
+        media_type = media_type.partition(";")[0].strip().lower()
     if media_type not in MEDIA_TYPES:
         taken = f"{JSON}, application/x-ndjson, {CLOUDEVENT}, {CLOUDEVENTS_BATCH}"
         raise Problem(415, f"The body's Content-Type must be one of {taken}.", headers={"Accept-Post": taken})
-    if headers.get("content-encoding", "identity").lower() != "identity":
+    if "content-encoding" in headers and headers["content-encoding"].lower() != "identity":
         raise Problem(415, "The body must not be compressed.", headers={"Accept-Encoding": "identity"})
     return media_type
 

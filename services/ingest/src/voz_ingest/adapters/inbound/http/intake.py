@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from random import getrandbits
 from uuid import uuid4
@@ -18,6 +18,7 @@ from voz_ingest.adapters.inbound.http.answers import interrupted
 from voz_ingest.config import Settings
 from voz_ingest.domain.budget import ByteBudget, Held, OverBudgetError
 from voz_ingest.domain.connection import TenantLimits
+from voz_ingest.domain.draft import Draft
 from voz_ingest.domain.quota import DailyUsage, seconds_until_tomorrow
 from voz_ingest.domain.rate import RateLimit
 from voz_ingest.metrics import IngestMetrics
@@ -78,17 +79,7 @@ class Intake:
 
         Raises Problem: what `work` raises, 503 when there is no room or the log doesn't acknowledge.
         """
-        submission = Submission(
-            self._log,
-            uuid4,
-            tenant=tenant,
-            received_at=datetime.now(UTC),
-            max_text_bytes=self.settings.max_text_bytes,
-            company_ids=company_ids,
-            pseudonym_key=self.connections.value.tenant(tenant).pseudonym_key,
-            idempotency_key=idempotency_key,
-            traceparent=inject_traceparent() if self._traced else _traceparent(headers),
-        )
+        submission = self._begin(tenant, headers, company_ids, idempotency_key)
         with self._budget.hold() as held:
             try:
                 await work(submission, held)
@@ -99,12 +90,54 @@ class Intake:
                 await _settle(submission)
                 raise self._interrupted(error, submission) from error
             finally:
-                outcome = submission.outcome
-                self._metrics.accepted.inc(len(outcome.ids))
-                self._metrics.rejected.inc(len(outcome.rejected))
-                self._rate.charge(tenant, self._limits(tenant), outcome.seen, time.monotonic())
-                self._usage.charge(tenant, len(outcome.ids), datetime.now(UTC))
-        return outcome
+                self._account(tenant, submission.outcome)
+        return submission.outcome
+
+    async def submit_at_once(
+        self,
+        tenant: str,
+        headers: Mapping[str, str],
+        drafts: Sequence[Draft],
+        *,
+        size: int,
+        company_ids: bool = True,
+        idempotency_key: str = "",
+    ) -> Outcome:
+        """The same for the few events of a small body that is there already, `size` bytes; without the machinery that
+        bodies need which are still to come. Raises Problem 503."""
+        submission = self._begin(tenant, headers, company_ids, idempotency_key)
+        held = 0
+        try:
+            self._budget.take(size)
+            held = size
+            return await submission.finish(drafts)
+        except (OverBudgetError, LogUnavailableError) as error:
+            raise self._interrupted(error, submission) from error
+        finally:
+            self._budget.give(held)
+            self._account(tenant, submission.outcome)
+
+    def _begin(self, tenant: str, headers: Mapping[str, str], company_ids: bool, idempotency_key: str) -> Submission:
+        return Submission(
+            self._log,
+            uuid4,
+            tenant=tenant,
+            received_at=datetime.now(UTC),
+            max_text_bytes=self.settings.max_text_bytes,
+            company_ids=company_ids,
+            pseudonym_key=self.connections.value.tenant(tenant).pseudonym_key,
+            idempotency_key=idempotency_key,
+            traceparent=inject_traceparent() if self._traced else _traceparent(headers),
+        )
+
+    def _account(self, tenant: str, outcome: Outcome) -> None:
+        """Count what a request held."""
+        accepted = len(outcome.ids)
+        self._metrics.accepted.inc(accepted)
+        if outcome.rejected:
+            self._metrics.rejected.inc(len(outcome.rejected))
+        self._rate.charge(tenant, self._limits(tenant), outcome.seen, time.monotonic())
+        self._usage.charge(tenant, accepted, datetime.now(UTC))
 
     def _limits(self, tenant: str) -> TenantLimits:
         return self.connections.value.tenant(tenant).limits(self._default_limits)
@@ -130,9 +163,10 @@ def _traceparent(headers: Mapping[str, str]) -> str:
     With tracing on it is that of the span which FastAPI makes of the request.
     """
     said = headers.get("traceparent", "")
-    if _TRACEPARENT.fullmatch(said):
+    if said and _TRACEPARENT.fullmatch(said):
         return said
-    return f"00-{getrandbits(128):032x}-{getrandbits(64):016x}-01"
+    digits = f"{getrandbits(192):048x}"
+    return f"00-{digits[:32]}-{digits[32:]}-01"
 
 
 async def _settle(submission: Submission) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
-from fastapi import Request, Response
+import structlog
 
 from voz_ingest.adapters.inbound import sources
 from voz_ingest.adapters.inbound.http.answers import answer
@@ -15,11 +18,28 @@ from voz_ingest.adapters.inbound.http.intake import Intake
 from voz_ingest.adapters.inbound.sources import Payload, PayloadError, Source
 from voz_ingest.domain.budget import Held
 from voz_ingest.domain.connection import Connection
+from voz_ingest.domain.draft import Draft
 from voz_ingest.metrics import IngestMetrics
+from voz_ingest.ports import Announcements, Evidence, Fetch, LogUnavailableError, RawPayloads
 from voz_ingest.use_cases import Outcome, Submission
+from voz_streamkit.errors import is_transient
+from voz_streamkit.http.hot import Answer, Request
 from voz_streamkit.http.problems import FieldError, Problem
 
+MAX_CERTIFICATES, MAX_REASONS = 100, 20
+_RETRY = {"Retry-After": "5"}
+_log = structlog.get_logger(__name__)
 PREFIX = WEBHOOKS_PATH.removesuffix("{connection}")
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookPorts:
+    """What webhooks need beside the log. Without `announcements` (no PostgreSQL) what only announces is refused."""
+
+    evidence: Evidence
+    raw: RawPayloads
+    web: Fetch
+    announcements: Announcements | None = None
 
 
 class WebhooksEndpoint:
@@ -29,19 +49,21 @@ class WebhooksEndpoint:
     can't be read is kept as evidence, because a source can't mend what it sent.
     """
 
-    def __init__(self, intake: Intake, metrics: IngestMetrics) -> None:
+    def __init__(self, intake: Intake, metrics: IngestMetrics, ports: WebhookPorts) -> None:
         self._intake, self._settings, self._metrics = intake, intake.settings, metrics
+        self._ports = ports
+        self._certificates: dict[str, bytes] = {}
 
-    async def receive(self, request: Request) -> Response:
+    async def receive(self, request: Request) -> Answer:
         """Answer 202 (or what the source wants to hear) when what was valid is replicated. Raises Problem."""
-        connection = self._connection(request.scope["path"].removeprefix(PREFIX))
+        connection = self._connection(request.path.removeprefix(PREFIX))
         source = sources.load(connection.source)
         if request.method == "POST":
             return await self._post(request, connection, source)
         if request.method == "GET" and source.challenge:
             return self._challenge(request, connection, source)
         if request.method == "HEAD":  # some sources look whether anybody is there before they send
-            return Response(status_code=200)
+            return Answer(200)
         allowed = "POST, GET, HEAD" if source.challenge else "POST, HEAD"
         raise Problem(405, f"{connection.source} sends with POST.", headers={"Allow": allowed})
 
@@ -51,52 +73,103 @@ class WebhooksEndpoint:
             raise Problem(404, "There is no such connection: VOZ_CONNECTIONS_FILE declares them.")
         return found
 
-    def _challenge(self, request: Request, connection: Connection, source: Source) -> Response:
+    def _challenge(self, request: Request, connection: Connection, source: Source) -> Answer:
         assert source.challenge is not None
         try:
             reply = source.challenge(self._payload(request, connection, b""), connection.secrets)
         except PayloadError as error:
             raise self._unauthorised(source, error.detail) from None
-        return Response(reply.body, media_type=reply.media_type, headers={"X-Content-Type-Options": "nosniff"})
+        return Answer(200, reply.body.encode(), reply.media_type, {"X-Content-Type-Options": "nosniff"})
 
-    async def _post(self, request: Request, connection: Connection, source: Source) -> Response:
+    async def _post(self, request: Request, connection: Connection, source: Source) -> Answer:
         self._intake.admit(connection.tenant)
-        headers = _headers(request)
         payload: Payload | None = None
 
         async def work(submission: Submission, held: Held) -> None:
             nonlocal payload
-            declared = headers.get("content-length", "")
-            body = await read_whole(request, held, declared=declared, max_bytes=self._settings.max_body_bytes)
-            payload = self._payload(request, connection, body, headers)
-            if not source.verify(payload, connection.secrets):
-                raise self._unauthorised(source, "The signature is not valid.")
-            try:
-                drafts = source.drafts(payload)
-            except PayloadError as error:
-                self._metrics.webhooks.labels(source.name, "unreadable").inc()
-                detail = "The payload can't be read; `errors` says why."
-                raise Problem(422, detail, errors=[FieldError(error.pointer, error.detail)]) from None
+            body = await read_whole(request, held, max_bytes=self._settings.max_body_bytes)
+            payload = await self._verified(source, self._payload(request, connection, body), connection)
+            drafts = await self._read(source, payload, connection)
             await submit_whole(submission, drafts, max_events=self._settings.max_batch_events)
 
         company_ids = not source.knows_customers_itself(connection.options)
-        outcome = await self._intake.submit(connection.tenant, headers, work, company_ids=company_ids)
-        if outcome is None:
-            return Response(status_code=400)
+        outcome = await self._intake.submit(connection.tenant, request.headers, work, company_ids=company_ids)
+        if outcome is None or payload is None:
+            return Answer(400)
+        if outcome.rejected:
+            await self._put_aside(connection, payload, "rejected", _why(outcome))
+        if connection.options.get("keep_raw") is True:
+            with _unavailable():
+                await self._ports.raw.put(
+                    connection, payload.body, payload.headers, received_at=payload.received_at, ids=outcome.ids
+                )
         self._metrics.webhooks.labels(source.name, _outcome(outcome)).inc()
         return answer(outcome, many=True, status=source.success, nothing_is_fine=True)
 
-    def _payload(
-        self, request: Request, connection: Connection, body: bytes, headers: Mapping[str, str] | None = None
-    ) -> Payload:
+    async def _verified(self, source: Source, payload: Payload, connection: Connection) -> Payload:
+        """The payload, with what is needed to verify it. Raises Problem 401."""
+        if source.needs:
+            payload = replace(payload, fetched={url: await self._certificate(url) for url in source.needs(payload)})
+        if not source.verify(payload, connection.secrets):
+            raise self._unauthorised(source, "The signature is not valid.")
+        return payload
+
+    async def _read(self, source: Source, payload: Payload, connection: Connection) -> list[Draft]:
+        """The payload's events; what it only announces is kept, to be fetched. Raises Problem."""
+        try:
+            drafts = source.drafts(payload)
+        except PayloadError as error:
+            self._metrics.webhooks.labels(source.name, "unreadable").inc()
+            await self._put_aside(connection, payload, "unreadable", f"{error.pointer}: {error.detail}")
+            detail = "The payload can't be read; `errors` says why."
+            raise Problem(422, detail, errors=[FieldError(error.pointer, error.detail)]) from None
+        if source.announced and source.announced(payload, connection.secrets):
+            await self._announce(connection, payload)
+        for url in source.follow(payload) if source.follow else ():
+            await self._fetch(url)
+        return drafts
+
+    async def _announce(self, connection: Connection, payload: Payload) -> None:
+        if self._ports.announcements is None:
+            raise Problem(503, "What this payload announces can't be fetched: VOZ_POSTGRES_DSN is not set.")
+        try:
+            await self._ports.announcements.add(connection, payload.body, payload.headers)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            detail = "PostgreSQL can't take it at present. Try again later."
+            raise Problem(503, detail, headers=_RETRY) from error
+
+    async def _certificate(self, url: str) -> bytes:
+        """A certificate, which never changes under its URL."""
+        if url not in self._certificates:
+            if len(self._certificates) >= MAX_CERTIFICATES:
+                self._certificates.clear()
+            self._certificates[url] = await self._fetch(url)
+        return self._certificates[url]
+
+    async def _fetch(self, url: str) -> bytes:
+        """What the source pinned: its module has checked the host, and the client checks the address."""
+        host = urlsplit(url).netloc
+        try:
+            return await self._ports.web.fetch(url, hosts=(host,))
+        except Exception as error:
+            _log.warning("a source's URL can't be fetched", host=host, error=str(error)[:500])
+            raise Problem(503, f"{host} can't be asked at present. Try again later.", headers=_RETRY) from error
+
+    async def _put_aside(self, connection: Connection, payload: Payload, reason: str, detail: str) -> None:
+        with _unavailable():
+            await self._ports.evidence.put(connection, payload.body, payload.headers, reason=reason, detail=detail)
+
+    def _payload(self, request: Request, connection: Connection, body: bytes) -> Payload:
         return Payload(
             body=body,
-            headers=_headers(request) if headers is None else headers,
+            headers=request.headers,
             own=connection.own,
             options=connection.options,
             method=request.method,
             url=self._url(request),
-            query=dict(request.query_params),
+            query=request.query,
             received_at=datetime.now(UTC),
         )
 
@@ -104,20 +177,35 @@ class WebhooksEndpoint:
         """The URL that the source called: behind a proxy it is known by configuration only."""
         public = self._settings.public_url
         if not public:
-            return str(request.url)
-        query = request.scope["query_string"].decode("latin-1")
-        return f"{public.rstrip('/')}{request.scope['path']}{'?' if query else ''}{query}"
+            return request.url
+        query = request.query_string.decode("latin-1")
+        return f"{public.rstrip('/')}{request.path}{'?' if query else ''}{query}"
 
     def _unauthorised(self, source: Source, detail: str) -> Problem:
         self._metrics.webhooks.labels(source.name, "unauthorised").inc()
         return Problem(401, detail)
 
 
+@contextmanager
+def _unavailable() -> Iterator[None]:
+    """What can't be kept is not accepted: the source sends it again."""
+    try:
+        yield
+    except LogUnavailableError as error:
+        raise Problem(503, error.detail, headers={"Retry-After": str(error.retry_after_seconds)}) from error
+
+
+def _why(outcome: Outcome) -> str:
+    """What was wrong, event by event."""
+    found = [
+        f"event {rejected.index}: {error.pointer}: {error.detail}"
+        for rejected in outcome.rejected
+        for error in rejected.errors
+    ]
+    return "; ".join(found[:MAX_REASONS])
+
+
 def _outcome(outcome: Outcome) -> str:
     if outcome.rejected:
         return "rejected"
     return "accepted" if outcome.ids else "ignored"
-
-
-def _headers(request: Request) -> dict[str, str]:
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}

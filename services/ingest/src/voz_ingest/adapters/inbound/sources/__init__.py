@@ -13,7 +13,14 @@ source can do; all of it is pure. Adding a source is adding its file (and its fi
 - `follow(payload) -> list[str]`: URLs, on hosts that the module pins, to be asked for once the payload is verified.
 - `announced(payload, secrets) -> list[Pull]`: what to ask the source for because the payload only announces it; each
   answer is a payload for `parse`.
-- `pull(state) -> Pull` and `advance(state, payload) -> Advance`: how a connector asks the source for what is new.
+- `pull(state) -> Pull | Mailbox` and `advance(state, payload) -> Advance`: how a connector asks the source for what is
+  new, and where it stands then. Raises MissingOptionError when the connection doesn't say enough to ask.
+- `streams(state) -> list[Pull]`: streams to listen to once `pull`, if there is one, has brought what came before. Every
+  message is a payload, for `advance` too. `wanted(payload) -> bool`: whether a message concerns the company at all.
+- `refused(state, status, payload) -> Advance | None`: what a refusal means: where to go on, and after how long; None:
+  nothing beside its status and headers.
+- `HOSTS`: hosts that may be asked, `*.` in front for all names under one. That of the option `base_url` may be, too.
+- `POLL_SECONDS`: how long a connector waits before it asks again (60, unless the option `poll_seconds` says otherwise).
 - `check(options)`: raises ValueError for options of a connection that the source can't use.
 - `CUSTOMER_IDS`: `"source"` (default), a customer's id is the source's own; `"company"`, it is the company's, the same
   person whatever the source.
@@ -25,13 +32,15 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from functools import cache
 from typing import Any, Literal, cast
 
 import orjson
 
 from voz_ingest.adapters.inbound.formats.signatures import secret_in_url
+from voz_ingest.domain.connector import Position
 from voz_ingest.domain.draft import Draft
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -73,8 +82,12 @@ class Reply:
     media_type: str = "text/plain"
 
 
-Position = Mapping[str, Any]
-"""Where a connector stands, as JSON; empty at the very beginning."""
+class MissingOptionError(Exception):
+    """A connection doesn't say enough to be asked for anything: it only receives."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +98,13 @@ class PullState:
     options: Mapping[str, Any]
     secrets: tuple[str, ...]
     now: datetime
+    own: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """What to ask for. `http`: one request; `sse`, `websocket`: a stream whose every message is a payload."""
+    """What to ask for. `http`: one request, whose answer is a payload. `sse`, `websocket`: a stream, whose every message
+    is a payload; one of `sse` is `{"event": …, "payload": …, "id": …}`, all strings."""
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -99,11 +114,33 @@ class Pull:
 
 
 @dataclass(frozen=True, slots=True)
+class Mailbox:
+    """Mails to read, and to leave as they are. Each is a payload of type `message/rfc822`, with the headers `x-uid`,
+    `x-uidvalidity` and `x-more` (`1` when the folder holds newer ones)."""
+
+    host: str
+    user: str
+    password: str
+    port: int = 993
+    folder: str = "INBOX"
+    tls: bool = True
+    uidvalidity: int = 0
+    """Of the position; when the folder has another one, uids are counted anew."""
+    after_uid: int = 0
+    since: date | None = None
+    """Where no position is known: mails that arrived on that day or later."""
+
+
+@dataclass(frozen=True, slots=True)
 class Advance:
-    """Where the connector stands once a payload's events are acknowledged. `again`: more is there, ask at once."""
+    """Where the connector stands once a payload's events are acknowledged.
+
+    `again`: more is there, ask at once. `wait_seconds`: when to ask again otherwise; None: as always.
+    """
 
     position: Position
     again: bool = False
+    wait_seconds: float | None = None
 
 
 Verify = Callable[[Payload, Sequence[str]], bool]
@@ -123,11 +160,21 @@ class Source:
     needs: Callable[[Payload], list[str]] | None
     follow: Callable[[Payload], list[str]] | None
     announced: Callable[[Payload, Sequence[str]], list[Pull]] | None
-    pull: Callable[[PullState], Pull] | None
+    pull: Callable[[PullState], Pull | Mailbox] | None
     advance: Callable[[PullState, Payload], Advance] | None
+    streams: Callable[[PullState], list[Pull]] | None
+    wanted: Callable[[Payload], bool] | None
+    refused: Callable[[PullState, int, Payload], Advance | None] | None
+    hosts: frozenset[str]
+    poll_seconds: float
     check: Callable[[Mapping[str, Any]], None] | None
     customer_ids: Literal["source", "company"]
     success: int
+
+    @property
+    def connects(self) -> bool:
+        """Whether it can be asked: then its connections are connectors."""
+        return self.pull is not None or self.streams is not None
 
     def drafts(self, payload: Payload) -> list[Draft]:
         """The events of a payload, with the connection's `instance` before every id: two accounts of a company at one
@@ -157,6 +204,7 @@ def names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
+@cache
 def load(name: str) -> Source:
     """A source by its name. Raises KeyError for one that isn't known."""
     if name not in names():
@@ -175,6 +223,11 @@ def load(name: str) -> Source:
         announced=getattr(module, "announced", None),
         pull=getattr(module, "pull", None),
         advance=getattr(module, "advance", None),
+        streams=getattr(module, "streams", None),
+        wanted=getattr(module, "wanted", None),
+        refused=getattr(module, "refused", None),
+        hosts=frozenset(getattr(module, "HOSTS", ())),
+        poll_seconds=getattr(module, "POLL_SECONDS", 60.0),
         check=getattr(module, "check", None),
         customer_ids=getattr(module, "CUSTOMER_IDS", "source"),
         success=getattr(module, "SUCCESS", 202),
@@ -189,7 +242,7 @@ def _of_instance(instance: str, draft: Draft, ids: Iterable[tuple[str, ...]]) ->
         fields = plain.get(inner[0]) if inner else plain
         if isinstance(fields, dict) and fields.get(name):
             fields[name] = f"{instance}/{fields[name]}"
-    return replace(draft, plain=plain)
+    return draft._replace(plain=plain)
 
 
 def decode(body: bytes | bytearray | memoryview) -> object:

@@ -73,16 +73,17 @@ def _commit(payload: Payload, did: str, seen_at: str | None, commit: Fields) -> 
     if operation == "delete":
         yield drafts.deletion(event)
     elif operation in ("create", "update") and walk.string(record, "text") and _concerns(payload, did, record):
-        post = {**event, **_said(record)}
+        post = {**event, **_said(record, event["id"])}
         if operation == "create":
             yield {**post, **walk.some(occurred_at=_written_at(record, seen_at))}
         else:
             yield drafts.edit(post, walk.string(commit, "rev") or walk.string(commit, "cid") or seen_at or "")
 
 
-def _said(record: Fields) -> Fields:
+def _said(record: Fields, name: str) -> Fields:
+    """What a post says of itself; one that answers nothing begins a thread."""
     parent = walk.string(record, "reply", "parent", "uri")
-    root = walk.string(record, "reply", "root", "uri") or parent
+    root = walk.string(record, "reply", "root", "uri") or parent or name
     return walk.some(
         conversation=walk.some(id=ids.compose(root), reply_to=ids.compose(parent)),
         text=walk.string(record, "text"),

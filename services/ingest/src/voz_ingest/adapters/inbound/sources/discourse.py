@@ -21,6 +21,13 @@ from voz_ingest.domain.draft import Draft
 _OTHERS_WORDS = frozenset({"aside.quote", "aside.onebox", "details.elided", "div.meta", "div.chat-transcript"})
 """What the author did not write: quotes, previews of links, old mail, names and sizes of pictures."""
 _QUOTE = re.compile(r"\[(quote|chat)\b[^\]]*\].*?\[/\1\]", re.DOTALL | re.IGNORECASE)
+_EMOJI = re.compile(
+    ":[a-z+-][a-z0-9_+-]*:(?:t[2-6]:)?"  # a name
+    "|[0-9#*]\ufe0f?\u20e3|[\U0001f1e6-\U0001f1ff]{2}"  # keys, flags
+    "|[\u203c\u2049\u2122\u2139\u2194-\u21aa\u231a-\u23ff\u24c2\u25aa-\u27bf\u2934-\u2b55\U0001f000-\U0001faff]"
+    "[\ufe0f\U0001f3fb-\U0001f3ff]*(?:\u200d[\u2600-\u27bf\U0001f300-\U0001faff][\ufe0f\U0001f3fb-\U0001f3ff]*)*"
+)
+"""An emoji, or the name that Discourse shows instead of it."""
 _REGULAR, _BY_MODERATOR = 1, 2
 """Types of posts that are messages; 3 is a topic's small action (closed, pinned), 4 a whisper among staff."""
 
@@ -64,11 +71,13 @@ def _post(payload: Payload, name: str, post: Fields) -> Iterator[Fields]:
             url=f"{instance}/t/{topic}/{number}" if instance else None,
         ),
     )
-    deleted = walk.string(post, "deleted_at") or walk.flag(post, "user_deleted")
+    version, deleted_at = walk.string(post, "updated_at"), walk.string(post, "deleted_at")
+    if walk.flag(post, "user_deleted"):
+        deleted_at = deleted_at or version
     kind = name.removeprefix("post_") or ("edited" if walk.count(post, "version") > 1 else "created")
-    if deleted and kind != "recovered":
+    if deleted_at and kind != "recovered":
         kind = "destroyed"
-    yield from _versions(kind, event, walk.string(post, "updated_at"), walk.string(post, "deleted_at"))
+    yield from _versions(kind, event, version, deleted_at)
 
 
 def _chat(payload: Payload, name: str, message: Fields, channel: Fields) -> Iterator[Fields]:
@@ -102,11 +111,12 @@ def _chat(payload: Payload, name: str, message: Fields, channel: Fields) -> Iter
 
 
 def _versions(kind: str, event: Fields, version: str, deleted_at: str) -> Iterator[Fields]:
-    """What became of a message. One that is back after its deletion is a new version of it."""
+    """What became of a message. One that is back after its deletion is a new version of it. A deletion may be told with
+    the message as it was before, and so without its time."""
     if "id" not in event:
         return
     if kind == "destroyed":
-        yield drafts.deletion({**event, **walk.some(occurred_at=times.iso(deleted_at or version))})
+        yield drafts.deletion(walk.some(**{**event, "occurred_at": times.iso(deleted_at)}))
     elif "text" not in event:
         return
     elif kind == "created":
@@ -139,4 +149,13 @@ def _visibility(private: bool) -> str | None:
 def _text(message: Fields, source: str) -> str:
     """What its author wrote. Of a post that is nothing but the preview of a link, that link."""
     words = html.to_text(walk.string(message, "cooked"), without=_OTHERS_WORDS)
-    return words or _QUOTE.sub("", walk.string(message, source)).strip()
+    written = _QUOTE.sub("", walk.string(message, source)).strip()
+    return _with_emoji(words, written) or written
+
+
+def _with_emoji(shown: str, written: str) -> str:
+    """The text as it is shown, with the emoji that were written instead of their names, if each can be told."""
+    emoji = _EMOJI.findall(written)
+    if len(emoji) != len(_EMOJI.findall(shown)):
+        return shown
+    return _EMOJI.sub(lambda _: emoji.pop(0), shown)

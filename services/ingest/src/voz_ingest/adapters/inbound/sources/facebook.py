@@ -24,7 +24,7 @@ verify = meta.verify
 challenge = meta.challenge
 
 _FIELDS = frozenset({"feed", "mention", "ratings"})
-_EDITED = frozenset({"edit", "edited"})
+_EDITED = frozenset({"edit", "edited", "update"})
 _RATING_MAX = 5
 
 
@@ -103,7 +103,7 @@ def _rating(entry: Entry, value: Fields) -> Fields:
         attributes=drafts.attributes(
             account=entry.account,
             recommendation=walk.string(value, "recommendation_type").lower(),
-            rating=stars,
+            rating=None if stars is None else f"{stars:g}",
             rating_max=None if stars is None else _RATING_MAX,
         ),
     )

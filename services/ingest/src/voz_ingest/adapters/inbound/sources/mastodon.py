@@ -25,15 +25,12 @@ _NOTIFICATIONS = frozenset({"mention", "status", "update", "quote"})
 _QUOTE_LINK = frozenset({"p.quote-inline"})
 """The paragraph that links to the quoted post, for readers that don't know quotes."""
 _HOST = re.compile(r"https?://([^/?#]+)")
+_SERVER_SENT = re.compile(rb"\s*(event|data)?:")
 
 
 def parse(payload: Payload) -> list[Draft]:
-    """The posts of a streaming event, of a webhook, or of one entity or an array of them as the REST API gives them."""
-    document = decode(payload.body)
-    if not isinstance(document, (dict, list)):
-        raise PayloadError("", "must be a JSON object or an array")
-    entries = document if isinstance(document, list) else [document]
-    return drafts.once(event for entry in entries if isinstance(entry, dict) for event in _events(payload, entry))
+    """The posts of streaming events, of a webhook, or of one entity or an array of them as the REST API gives them."""
+    return drafts.once(event for entry in _entries(payload.body) for event in _events(payload, entry))
 
 
 def verify(payload: Payload, secrets: Sequence[str]) -> bool:
@@ -42,6 +39,19 @@ def verify(payload: Payload, secrets: Sequence[str]) -> bool:
     if not given:
         return signatures.secret_in_url(payload, secrets)
     return signatures.matches([given], ["sha256=" + signatures.hex_hmac(secret, payload.body) for secret in secrets])
+
+
+def _entries(body: bytes) -> Iterator[Fields]:
+    """What a payload holds. A stream over HTTP has its events in blocks of lines, which name and content each are."""
+    if _SERVER_SENT.match(body):
+        for block in body.decode(errors="replace").replace("\r\n", "\n").split("\n\n"):
+            lines = dict(line.partition(":")[::2] for line in block.split("\n"))
+            yield {"event": lines.get("event", "").strip(), "payload": lines.get("data", "").strip()}
+        return
+    document = decode(body)
+    if not isinstance(document, (dict, list)):
+        raise PayloadError("", "must be a JSON object or an array")
+    yield from walk.objects(document if isinstance(document, list) else [document])
 
 
 def _events(payload: Payload, entry: Fields) -> Iterator[Fields]:

@@ -9,7 +9,6 @@ A body is what `POST /v1/events` takes, or `{"type", "timestamp", "data": the pl
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -90,4 +89,4 @@ def _completed(draft: Draft, name: str) -> Draft:
     if draft.errors or not isinstance(plain, dict):
         return draft
     missing = {"source": "standard_webhooks", **({"id": ids.compose(name)} if name else {})}
-    return replace(draft, plain={**plain, **{key: value for key, value in missing.items() if not plain.get(key)}})
+    return draft._replace(plain={**plain, **{key: value for key, value in missing.items() if not plain.get(key)}})

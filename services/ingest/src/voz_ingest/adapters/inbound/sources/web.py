@@ -82,7 +82,7 @@ def _identified(visitor: str, customer: dict[str, Any]) -> Draft:
 
 
 def _verified_user(beacon: dict[str, Any], payload: Payload) -> str:
-    """The company's id of the visitor, if its HMAC-SHA256 in hex under `options.identity_secret` is right; else empty."""
+    """The company's id of the visitor; empty unless its HMAC-SHA256 (hex) under `options.identity_secret` is right."""
     user, given = walk.identifier(beacon, "user", "id"), walk.string(beacon, "user", "hash")
     secret = str(payload.options.get("identity_secret", ""))
     right = bool(secret and user) and hmac.compare_digest(hex_hmac(secret, user.encode()), given)

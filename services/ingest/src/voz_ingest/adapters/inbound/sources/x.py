@@ -80,6 +80,8 @@ def _version_2(own: _Own, document: Fields) -> Iterator[Fields]:
         yield from _deleted(own or frozenset({account}), _id(inner), customer, None)
     elif kind.startswith("post."):
         yield from _post(own or frozenset({account}), inner, users)
+    elif kind == "broadcast.chat":
+        yield from _broadcast_chat(own or frozenset({account}), inner)
     elif not kind:
         posts = [data] if isinstance(data, dict) else walk.objects(data)
         for post in posts:
@@ -150,6 +152,22 @@ def _post(own: _Own, post: Fields, users: dict[str, Fields]) -> Iterator[Fields]
         ),
     )
     yield _edit(event, walk.identifier(post, *_FIRST_VERSION) or name)
+
+
+def _broadcast_chat(own: _Own, message: Fields) -> Iterator[Fields]:
+    """What a viewer writes during a live broadcast."""
+    name, text = ids.compose(walk.identifier(message, "message_id")), walk.string(message, "message")
+    user = _unwrapped(message.get("author"))
+    if name and text:
+        yield walk.some(
+            source="x",
+            id=name,
+            channel="social",
+            **_sides(own, _person(user, _id(user)), []),
+            conversation=walk.some(id=ids.compose(walk.identifier(message, "broadcast_id"))),
+            text=unescape(text),
+            attributes={"live": True},
+        )
 
 
 def _direct_messages(own: _Own, document: Fields) -> Iterator[Fields]:

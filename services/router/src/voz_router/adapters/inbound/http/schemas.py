@@ -119,7 +119,9 @@ class CaseView(BaseModel):
     source: str
     stage: str | None = Field(description="The customer's journey stage when the case was opened.")
     conversation_id: str | None
-    text: str = Field(description="Text of the event that opened it, its first 10,000 characters.")
+    text: str = Field(
+        description="Text of the event that opened it, its first 10,000 characters; empty once it was taken back."
+    )
     attributes: dict[str, str]
     opened_at: datetime
     due_at: datetime
@@ -144,6 +146,8 @@ class MessageView(BaseModel):
     kind: str
     text: str
     signals: SignalsView
+    edited: bool = Field(description="A later version of what was said first.")
+    deleted: bool = Field(description="Taken back by its author: what was said is gone.")
 
 
 class ClockView(BaseModel):

@@ -132,6 +132,8 @@ def _message(message: CaseMessage) -> MessageView:
         kind=event.kind,
         text=event.text,
         signals=_signals(event.signals),
+        edited=message.edited,
+        deleted=message.deleted,
     )
 
 
