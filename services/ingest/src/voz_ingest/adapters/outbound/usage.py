@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 
 import structlog
 from sqlalchemy import BigInteger, Date, Text, bindparam, text
@@ -17,7 +17,7 @@ from voz_streamkit.backoff import pause
 from voz_streamkit.errors import is_transient
 
 SHARE_SECONDS = 1.0
-KEPT_DAYS = 40
+KEPT = timedelta(days=40)
 _log = structlog.get_logger(__name__)
 
 _ADD = text(
@@ -30,9 +30,7 @@ _ADD = text(
 _TOTALS = text("select tenant, events from ingest.daily_usage where day = :day").bindparams(
     bindparam("day", type_=Date)
 )
-_FORGET = text("delete from ingest.daily_usage where day < cast(:day as date) - :days").bindparams(
-    bindparam("day", type_=Date)
-)
+_FORGET = text("delete from ingest.daily_usage where day < :oldest").bindparams(bindparam("oldest", type_=Date))
 
 
 class PostgresUsage:
@@ -47,7 +45,7 @@ class PostgresUsage:
             if counts:
                 told = {"day": day, "tenants": [*counts], "events": [*counts.values()]}
                 await connection.execute(_ADD, told)
-                await connection.execute(_FORGET, {"day": day, "days": KEPT_DAYS})
+                await connection.execute(_FORGET, {"oldest": day - KEPT})
             return {tenant: int(events) for tenant, events in await connection.execute(_TOTALS, {"day": day})}
 
 
