@@ -13,11 +13,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
-from voz_ingest.adapters.inbound.formats import drafts, ids, people, times, walk
+from voz_ingest.adapters.inbound.formats import drafts, ids, people, pulling, times, walk
 from voz_ingest.adapters.inbound.formats.walk import Fields
-from voz_ingest.adapters.inbound.sources import Payload, PayloadError, decode
+from voz_ingest.adapters.inbound.sources import (
+    Advance,
+    MissingOptionError,
+    Payload,
+    PayloadError,
+    Pull,
+    PullState,
+    decode,
+)
 from voz_ingest.domain.draft import Draft
 
 _POST = "app.bsky.feed.post"
@@ -107,15 +116,16 @@ def _recipient(own: Iterable[str], record: Fields, author: str) -> str:
 
 
 def _concerns(payload: Payload, author: str, record: Fields) -> bool:
-    terms = walk.strings(payload.options.get("terms"))
-    if not terms:
-        return True
+    return not walk.strings(payload.options.get("terms")) or _is_about(payload, author, record)
+
+
+def _is_about(payload: Payload, author: str, record: Fields) -> bool:
     quoted = _author(record, "embed", "record") or _author(record, "embed", "record", "record")
     concerned = (author, _author(record, "reply", "parent"), _author(record, "reply", "root"), quoted)
     if people.is_own(payload.own, *filter(None, concerned), *_mentioned(record)):
         return True
     text = walk.string(record, "text").casefold()
-    return any(term.casefold() in text for term in terms)
+    return any(term.casefold() in text for term in walk.strings(payload.options.get("terms")))
 
 
 def _author(record: Fields, *path: str) -> str:
@@ -128,3 +138,58 @@ def _mentioned(record: Fields) -> Iterator[str]:
         for feature in walk.objects(facet, "features"):
             if walk.string(feature, "$type").endswith("#mention"):
                 yield walk.string(feature, "did")
+
+
+# How it is asked: one stream, whose cursor is a time in microseconds.
+HOSTS = frozenset({"*.bsky.network"})
+_STREAM = "wss://jetstream2.us-east.bsky.network/subscribe"
+_OVERLAP, _LOOKBACK = timedelta(seconds=5), timedelta(hours=36)
+"""Cursors are times, so one goes back a little; what is older than Jetstream keeps is passed over by it in silence."""
+
+
+def streams(state: PullState) -> list[Pull]:
+    """Everybody's posts, from where we were, as far as Jetstream goes back; at the very beginning, from now on.
+
+    A cursor from the future (a clock that was wrong) would bring nothing but the present, with a gap before it.
+    """
+    if not (state.own or state.options.get("terms") or state.options.get("everything") is True):
+        detail = "neither `own` nor the option `terms` say which posts are wanted (`everything: true`: all of them)"
+        raise MissingOptionError(detail)
+    cursor, begun = walk.count(dict(state.position), "cursor"), pulling.moment(state.position.get("since"))
+    start = begun or pulling.moment(str(state.options.get("since", "")))
+    at = _microseconds(start) if start and not cursor else cursor
+    query = [("wantedCollections", _POST)]
+    if at:
+        earliest, latest = _microseconds(state.now - _LOOKBACK), _microseconds(state.now)
+        back = min(at, latest) - int(_OVERLAP.total_seconds() * 1_000_000)
+        query.append(("cursor", str(max(back, earliest))))
+    base = walk.string(dict(state.options), "base_url") or _STREAM
+    return [Pull(pulling.url(base, query=query), transport="websocket")]
+
+
+def wanted(payload: Payload) -> bool:
+    """Whether a message of the stream is a post that concerns the company, or a deletion, which carries no text.
+    Raises nothing: what can't be read is for `parse` to refuse."""
+    if payload.options.get("everything") is True or payload.options.get("terms"):
+        return True  # which `parse` looks at
+    try:
+        message = walk.fields(decode(payload.body))
+    except PayloadError:
+        return True
+    frame = walk.fields(message, "payload")
+    commit = frame or walk.fields(message, "commit")
+    record, author = walk.fields(commit, "record"), walk.string(frame or message, "did")
+    return not record or _is_about(payload, author, record)
+
+
+def advance(state: PullState, payload: Payload) -> Advance:
+    """Behind the message. Raises PayloadError."""
+    message = walk.fields(decode(payload.body))
+    seen_at = walk.count(message, "time_us")
+    cursor = walk.count(dict(state.position), "cursor")
+    known = cursor if cursor <= _microseconds(state.now) else 0
+    return Advance({"cursor": max(seen_at, known)} if seen_at else state.position)
+
+
+def _microseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1_000_000)

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
-from voz_ingest.adapters.inbound.formats import drafts, html, ids, people, signatures, times, walk
+from voz_ingest.adapters.inbound.formats import drafts, html, ids, people, pulling, signatures, times, walk
 from voz_ingest.adapters.inbound.formats.walk import Fields, Json
-from voz_ingest.adapters.inbound.sources import Payload, PayloadError, decode
+from voz_ingest.adapters.inbound.sources import Advance, Payload, PayloadError, Pull, PullState, decode
+from voz_ingest.domain.connector import Position
 from voz_ingest.domain.draft import Draft
 
 _STATUS_EVENTS = frozenset({"update", "status.update", "status.created", "status.updated"})
@@ -85,7 +87,8 @@ def _entity(payload: Payload, entity: Fields) -> Iterator[Fields]:
         yield from _status(payload, entity)
     elif walk.string(entity, "type") in _NOTIFICATIONS:
         status = walk.fields(entity, "status")
-        yield from _status(payload, {"account": walk.fields(entity, "account"), **status})
+        author = walk.fields(status, "account") or walk.fields(entity, "account")
+        yield from _status(payload, {**status, "account": author})
 
 
 def _status(payload: Payload, status: Fields) -> Iterator[Fields]:
@@ -152,3 +155,92 @@ def _names(account: Fields) -> Iterator[str]:
     host = _HOST.match(url)
     if handle and host and "@" not in handle:
         yield f"{handle}@{host[1]}"
+
+
+# How it is asked: the REST API says what came since the last time, page by page from the oldest on; the streams say it
+# sooner, and what was edited and deleted, but may leave something out. So only the REST API moves the position.
+_MENTIONS = "notifications"
+_MAX_AHEAD = timedelta(days=1)
+_TIME_BITS = 16
+"""A post's id is its time in milliseconds, and so many bits more (Mastodon's Snowflake)."""
+
+
+def pull(state: PullState) -> Pull:
+    """The oldest page of what is new: notifications, then posts of hashtags and accounts."""
+    name, at = pulling.feed(state, _feeds(state))
+    base, least = pulling.option(state, "base_url"), walk.identifier(dict(at), "id")
+    kind, _, what = name.partition("/")
+    query = [("limit", "40"), ("min_id", _clamped(state, kind, least) or _first(state, kind, at))]
+    if kind == _MENTIONS:
+        types = [("types[]", each) for each in sorted(_NOTIFICATIONS)]
+        return Pull(pulling.url(base, "api", "v1", "notifications", query=[*query, *types]), _headers(state))
+    if kind == "tag":
+        return Pull(pulling.url(base, "api", "v1", "timelines", "tag", what, query=query), _headers(state))
+    query.append(("exclude_reblogs", "true"))
+    return Pull(pulling.url(base, "api", "v1", "accounts", what, "statuses", query=query), _headers(state))
+
+
+def streams(state: PullState) -> list[Pull]:
+    """The same, live. Posts of an account have no stream."""
+    if state.options.get("stream") is False:
+        return []
+    base = walk.string(dict(state.options), "streaming_url") or pulling.option(state, "base_url")
+    found = []
+    for kind, _, what in (name.partition("/") for name in _feeds(state)):
+        if kind == _MENTIONS:
+            address = pulling.url(base, "api", "v1", "streaming", "user", "notification")
+            found.append(Pull(address, _headers(state), transport="sse"))
+        elif kind == "tag":
+            address = pulling.url(base, "api", "v1", "streaming", "hashtag", query=[("tag", what)])
+            found.append(Pull(address, _headers(state), transport="sse"))
+    return found
+
+
+def advance(state: PullState, payload: Payload) -> Advance:
+    """Behind the newest of a page. Raises PayloadError for a page that is none."""
+    document = decode(payload.body)
+    if isinstance(document, dict) and "event" in document:
+        return Advance(state.position)
+    if not isinstance(document, list):
+        raise PayloadError("", "must be an array")
+    feeds = _feeds(state)
+    _, at = pulling.feed(state, feeds)
+    found = [walk.identifier(entry, "id") for entry in document if isinstance(entry, dict)]
+    newest = max((walk.identifier(dict(at), "id"), *found), key=_order)
+    return pulling.moved(state, feeds, walk.some(id=newest, since=at.get("since")), more=bool(found))
+
+
+def _feeds(state: PullState) -> list[str]:
+    """What the options ask for. Raises MissingOptionError."""
+    pulling.option(state, "base_url")
+    mentions = [_MENTIONS] if state.options.get("notifications", True) is not False else []
+    if mentions:
+        pulling.credential(state, "access_token")
+    tags = [f"tag/{tag.lstrip('#')}" for tag in pulling.listed(state, "hashtags")]
+    accounts = [f"account/{account}" for account in pulling.listed(state, "accounts")]
+    found = [*mentions, *tags, *accounts]
+    return found or [pulling.option(state, "hashtags")]
+
+
+def _headers(state: PullState) -> dict[str, str]:
+    token = walk.string(dict(state.options), "access_token") or next(iter(state.secrets), "")
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def _first(state: PullState, kind: str, at: Position) -> str:
+    """Where posts begin that are new enough; notifications are numbered, so the newest page is the first one."""
+    if kind == _MENTIONS:
+        return ""
+    return str(int(pulling.since(state, at).timestamp() * 1000) << _TIME_BITS)
+
+
+def _clamped(state: PullState, kind: str, least: str) -> str:
+    """A position from the future (a server that was set back) would hide all that comes until then."""
+    if kind == _MENTIONS or not least.isdecimal():
+        return least
+    latest = int((state.now + _MAX_AHEAD).timestamp() * 1000) << _TIME_BITS
+    return least if int(least) <= latest else str(int(state.now.timestamp() * 1000) << _TIME_BITS)
+
+
+def _order(name: str) -> tuple[int, str]:
+    return len(name), name

@@ -12,10 +12,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
-from voz_ingest.adapters.inbound.formats import drafts, html, ids, people, times, walk
+from voz_ingest.adapters.inbound.formats import drafts, html, ids, people, pulling, times, walk
 from voz_ingest.adapters.inbound.formats.walk import Fields
-from voz_ingest.adapters.inbound.sources import Payload, PayloadError, decode
+from voz_ingest.adapters.inbound.sources import (
+    Advance,
+    MissingOptionError,
+    Payload,
+    PayloadError,
+    Pull,
+    PullState,
+    decode,
+    decode_object,
+)
 from voz_ingest.domain.draft import Draft
 
 _MARKUP = re.compile(r"<(br|a|b|i|s)\b|&(#\d+|#x[\da-f]+|\w+);", re.IGNORECASE)
@@ -98,3 +109,77 @@ def _person(snippet: Fields) -> Fields:
 
 def _is_own(own: frozenset[str], person: Fields) -> bool:
     return people.is_own(own, person.get("id", ""), person.get("handle", ""))
+
+
+# How it is asked: threads newest first, a few days further back each time, for answers and edits in older ones.
+HOSTS = frozenset({"www.googleapis.com"})
+POLL_SECONDS = 300.0
+_BASE = "https://www.googleapis.com"
+_OVERLAP_HOURS = 48.0
+_QUOTA, _CLOSED = frozenset({"quotaExceeded", "dailyLimitExceeded"}), frozenset({"commentsDisabled", "videoNotFound"})
+_QUOTA_ZONE = ZoneInfo("America/Los_Angeles")
+"""Where the day of a quota ends: https://developers.google.com/youtube/v3/getting-started#quota"""
+_CLOSED_SECONDS = 3600.0
+
+
+def pull(state: PullState) -> Pull:
+    """The next page of the threads of a channel's videos, or of single videos."""
+    feeds = _feeds(state)
+    kind, _, what = pulling.feed(state, feeds)[0].partition("/")
+    query = [
+        ("part", "snippet,replies"),
+        ("order", "time"),
+        ("maxResults", "100"),
+        ("textFormat", "plainText"),
+        ("allThreadsRelatedToChannelId" if kind == "channel" else "videoId", what),
+        ("pageToken", pulling.next_page(state, feeds)),
+    ]
+    base = walk.string(dict(state.options), "base_url") or _BASE
+    address = pulling.url(base, "youtube", "v3", "commentThreads", query=query)
+    return Pull(address, {"X-Goog-Api-Key": pulling.credential(state, "api_key")})
+
+
+def advance(state: PullState, payload: Payload) -> Advance:
+    """Behind a page. Raises PayloadError."""
+    page = decode_object(payload)
+    if not isinstance(page.get("items"), list):
+        raise PayloadError("/items", "must be an array")
+    began = [
+        walk.string(thread, "snippet", "topLevelComment", "snippet", "publishedAt")
+        for thread in walk.objects(page, "items")
+    ]
+    hours = walk.number(dict(state.options), "overlap_hours")
+    overlap = timedelta(hours=_OVERLAP_HOURS if hours is None else hours)
+    return pulling.walked(state, _feeds(state), began, walk.string(page, "nextPageToken"), overlap=overlap)
+
+
+def refused(state: PullState, status: int, payload: Payload) -> Advance | None:
+    """A quota that is used up comes back at midnight in California; a page that isn't known any more is the first one;
+    a video without comments is left alone for a while."""
+    try:
+        reasons = {walk.string(each, "reason") for each in walk.objects(decode_object(payload), "error", "errors")}
+    except PayloadError:
+        return None
+    if reasons & _QUOTA:
+        return Advance(state.position, wait_seconds=_until_midnight(state.now))
+    if reasons & _CLOSED:
+        _, at = pulling.feed(state, _feeds(state))
+        passed = pulling.moved(state, _feeds(state), at, more=False)
+        return passed if passed.again else Advance(passed.position, wait_seconds=_CLOSED_SECONDS)
+    return pulling.rescanned(state, _feeds(state)) if status == 400 else None
+
+
+def _feeds(state: PullState) -> list[str]:
+    """What the options ask for. Raises MissingOptionError."""
+    channels = [f"channel/{channel}" for channel in pulling.listed(state, "channel")]
+    videos = [f"video/{video}" for video in pulling.listed(state, "videos")]
+    if not channels and not videos:
+        raise MissingOptionError("the options `channel` and `videos` are missing, so it isn't asked for anything")
+    pulling.credential(state, "api_key")
+    return [*channels, *videos]
+
+
+def _until_midnight(now: datetime) -> float:
+    here = now.astimezone(_QUOTA_ZONE)
+    midnight = datetime.combine(here.date() + timedelta(days=1), time(), _QUOTA_ZONE)
+    return (midnight - now).total_seconds()
