@@ -54,10 +54,12 @@ def events(count: int, *, run: str, customers: int = 500) -> list[bytes]:
 
 
 @contextmanager
-def process(*command: str, log: Path, env: Mapping[str, str] | None = None) -> Iterator[psutil.Process]:
+def process(
+    *command: str, log: Path, env: Mapping[str, str] | None = None, cwd: Path = ROOT
+) -> Iterator[psutil.Process]:
     """A child process, stopped at the end: asked first, killed after 20 s."""
     with log.open("ab") as out:
-        child = subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, **(env or {})}, cwd=ROOT)
+        child = subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, **(env or {})}, cwd=cwd)
     try:
         yield psutil.Process(child.pid)
     finally:

@@ -1,175 +1,325 @@
-"""How much of what the machine can do ingest leaves to its users.
+"""What an event costs on its way from HTTP to Kafka: Voz beside Apache Camel and the plain stack, measure by measure in
+turns. All three answer when every in-sync replica has the record; Camel only parses, the plain stack checks six fields,
+Voz authenticates, validates, normalises, names and encodes.
 
-Single events: requests a second, against a FastAPI server that only parses, and against the plain stack's ingest.
-Batches: events a second by NDJSON, against an aiokafka producer that sends the same records.
+CPU is that of the server process, user and system, divided by the events answered: on a machine that others use, too,
+it is what holds still. Load, server and broker share the machine.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import base64
+import hashlib
+import hmac
+import os
 import sys
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+import psutil
+import yaml
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from common import BIN, ROOT, events, in_turns, process, ratio, report, say, wait_for
-from load import Load, closed_loop
+from camel import TOPIC as CAMEL_TOPIC
+from camel import camel, class_path
+from common import BIN, ROOT, events, process, ratio, report, say, wait_for
+from load import Load, acknowledgements, closed_loop, open_loop, requests_of
 
+from voz_contracts.topics import TOPICS
 from voz_devstack.ports import allocate_ports
 from voz_devstack.testing import kafka_server
-from voz_streamkit.http.auth import SCOPES, hash_key, new_key
+from voz_streamkit.http.auth import EVENTS_WRITE, hash_key, new_key
 
-ROUNDS, SECONDS, CONNECTIONS = 5, 4.0, 64
-BATCH, RAW_RECORDS = 500, 40_000
+ARRAY, LINES = 100, 500
+CONNECTIONS, ARRAY_CONNECTIONS, STREAM_CONNECTIONS = 64, 16, 4
+JSON = {"Content-Type": "application/json"}
+# The broker's data stay small however long the run.
+BROKER = {
+    "log_segment_bytes": "67108864",
+    "log_retention_bytes": "134217728",
+    "log_retention_check_interval_ms": "5000",
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measurement: events a second, CPU of the server for each, latency of a request."""
+
+    rate: float
+    cpu_us: float
+    p50_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server under load. `requests`: what is sent, by kind."""
+
+    process: psutil.Process
+    url: str
+    requests: Mapping[str, Sequence[bytes]]
+
+
+Measure = Callable[[], Measured]
 
 
 def main() -> None:
-    with TemporaryDirectory(prefix="voz-bench-") as name:
-        folder = Path(name)
-        with kafka_server(folder / "kafka") as kafka:
-            measure(folder, kafka.bootstrap)
-
-
-def measure(folder: Path, bootstrap: str) -> None:
-    asyncio.run(make_topics(bootstrap))
-    key, ports = new_key(), allocate_ports(["voz", "plain"])
-    keys = folder / "keys.yaml"
-    keys.write_text(
-        f"keys:\n  - {{id: bench, tenant: bench, sha256: {hash_key(key)}, scopes: [{', '.join(SCOPES)}]}}\n"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
+    parser.add_argument(
+        "--warm", type=float, default=25.0, help="seconds for Camel's just-in-time compiler, each route"
     )
-    common = {"VOZ_KAFKA_BOOTSTRAP": bootstrap}
-    voz = common | {
-        "VOZ_INGEST_PORT": str(ports["voz"]),
-        "VOZ_KEYS_FILE": str(keys),
-        "VOZ_INGEST_RATE_EVENTS_PER_SECOND": "1000000",
-    }
-    uvicorn = ["-m", "uvicorn", "ingest:create_app", "--factory", "--app-dir", str(ROOT / "bench" / "plain")]
-    uvicorn += ["--port", str(ports["plain"]), "--log-level", "warning", "--no-access-log"]
-    with (
-        process(str(BIN / "voz-ingest"), "serve", log=folder / "voz.log", env=voz) as server,
-        process(sys.executable, *uvicorn, log=folder / "plain.log", env=common),
-    ):
-        voz_url, plain_url = f"http://127.0.0.1:{ports['voz']}", f"http://127.0.0.1:{ports['plain']}"
-        wait_for(f"{voz_url}/readyz")
-        wait_for(f"{plain_url}/openapi.json")
+    parser.add_argument("--without-camel", action="store_true")
+    chosen = parser.parse_args()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="voz-bench-")))
+        kafka = stack.enter_context(kafka_server(folder / "kafka", **BROKER))
+        asyncio.run(make_topics(kafka.bootstrap))
         bodies = events(3000, run="single")
-        batches = [b"\n".join(events(BATCH, run=f"batch-{number}")) for number in range(40)]
-        records = asyncio.run(recorded(bootstrap, voz_url, key, bodies))
+        voz = stack.enter_context(start_voz(folder, kafka.bootstrap, bodies))
+        plain = stack.enter_context(start_plain(folder, kafka.bootstrap, bodies))
+        peer = None if chosen.without_camel else start_camel(stack, folder, kafka.bootstrap, bodies)
+        warm(voz, plain, peer, chosen.warm)
+        measures = every_measure(voz, plain, peer, kafka.bootstrap, bodies, chosen.seconds)
+        found: dict[str, list[Measured]] = {name: [] for name in measures}
+        for number in range(chosen.rounds):
+            say(f"round {number + 1} of {chosen.rounds}")
+            for name, measure in measures.items():
+                found[name].append(measure())
+        tell(found, rss(voz), rss(peer) if peer else None)
 
-        def single(url: str) -> Load:
-            return checked(
-                closed_loop(
-                    url, bodies, content_type="application/json", key=key, connections=CONNECTIONS, seconds=SECONDS
-                )
-            )
 
-        def many() -> float:
-            done = closed_loop(
-                f"{voz_url}/v1/events",
-                batches,
-                content_type="application/x-ndjson",
-                key=key,
-                connections=4,
-                seconds=SECONDS,
-            )
-            return checked(done).rate * BATCH
+def every_measure(
+    voz: Server, plain: Server, peer: Server | None, bootstrap: str, bodies: list[bytes], seconds: float
+) -> dict[str, Measure]:
+    """All measurements of a round, in their order."""
 
-        say(f"{ROUNDS} rounds of five measures, {SECONDS:g} s each")
-        voz_loads: list[Load] = []
-
-        def voz_single() -> float:
-            voz_loads.append(single(f"{voz_url}/v1/events"))
-            return voz_loads[-1].rate
-
-        voz_rate, parse_only, plain, voz_batch, raw = in_turns(
-            ROUNDS,
-            voz_single,
-            lambda: single(f"{plain_url}/v1/null").rate,
-            lambda: single(f"{plain_url}/v1/events").rate,
-            many,
-            lambda: asyncio.run(raw_rate(bootstrap, records)),
+    def closed(server: Server, kind: str, size: int = 1, connections: int = CONNECTIONS) -> Measure:
+        return lambda: measured(
+            server,
+            lambda: closed_loop(server.url, server.requests[kind], connections=connections, seconds=seconds),
+            size,
         )
-        rss = server.memory_info().rss / 2**20
-    rows = [
-        ("Voz, single events, requests/s", f"{median(voz_rate):,.0f}"),
-        ("parse only, requests/s", f"{median(parse_only):,.0f}"),
-        ("plain stack (parse, send, wait), requests/s", f"{median(plain):,.0f}"),
-        ("Voz p50 / p99, ms", f"{median(x.p50_ms for x in voz_loads):.1f} / {median(x.p99_ms for x in voz_loads):.1f}"),
-        (f"Voz, NDJSON of {BATCH}, events/s", f"{median(voz_batch):,.0f}"),
-        ("aiokafka producer, the same records, records/s", f"{median(raw):,.0f}"),
-        ("Voz ingest memory, MiB", f"{rss:.0f}"),
-    ]
-    ratios = {
-        "single_vs_parse_only": ratio(voz_rate, parse_only),
-        "single_vs_plain": ratio(voz_rate, plain),
-        "batch_vs_raw_producer": ratio(voz_batch, raw),
+
+    single = closed(voz, "single")
+    rates: list[float] = []
+
+    def voz_single() -> Measured:
+        found = single()
+        rates.append(found.rate)
+        return found
+
+    def half() -> float:
+        return median(rates) / 2
+
+    measures: dict[str, Measure] = {"voz single": voz_single}
+    if peer:
+        measures["camel single"] = closed(peer, "single")
+    measures |= {
+        "plain single": closed(plain, "single"),
+        "voz webhook": closed(voz, "webhook"),
+        "voz array": closed(voz, "array", ARRAY, ARRAY_CONNECTIONS),
     }
-    figures = {
-        "single_per_second": round(median(voz_rate)),
-        "single_p99_ms": round(median(x.p99_ms for x in voz_loads), 1),
-        "batch_events_per_second": round(median(voz_batch)),
-        "rss_mib": round(rss),
+    if peer:
+        measures["camel array"] = closed(peer, "array", ARRAY, ARRAY_CONNECTIONS)
+    return measures | {
+        "voz lines": closed(voz, "lines", LINES, STREAM_CONNECTIONS),
+        "voz half": lambda: measured(
+            voz, lambda: open_loop(voz.url, voz.requests["single"], rate=half(), seconds=seconds)
+        ),
+        "kafka half": lambda: of(
+            checked(acknowledgements(bootstrap, "own.events", bodies, rate=half(), seconds=seconds))
+        ),
     }
-    report("ingest", rows, ratios, figures)
+
+
+def measured(server: Server, run: Callable[[], Load], size: int = 1) -> Measured:
+    """A load's figures; `size`: events in a request. Raises RuntimeError when a request failed."""
+    before = server.process.cpu_times()
+    load = checked(run())
+    after = server.process.cpu_times()
+    used = after.user + after.system - before.user - before.system
+    return of(load, size, used)
+
+
+def of(load: Load, size: int = 1, used_seconds: float = 0.0) -> Measured:
+    cpu_us = used_seconds / (load.answered * size) * 1e6
+    return Measured(load.rate * size, cpu_us, load.p50_ms, load.p99_ms)
 
 
 def checked(load: Load) -> Load:
     """A load without a failed request; a fast refusal is no throughput."""
     if load.failed:
-        raise RuntimeError(f"{load.failed} requests failed")
+        raise RuntimeError(f"{load.failed} of {load.answered} requests failed")
     return load
+
+
+def warm(voz: Server, plain: Server, peer: Server | None, seconds: float) -> None:
+    """Until what compiles while it runs has done so."""
+    say(f"warming up, {seconds:g} s for each of Camel's routes" if peer else "warming up")
+    for server in (voz, plain):
+        for kind in server.requests:
+            closed_loop(server.url, server.requests[kind], connections=8, seconds=1.0)
+    for kind in peer.requests if peer else ():
+        assert peer is not None
+        closed_loop(peer.url, peer.requests[kind], connections=CONNECTIONS, seconds=seconds)
+
+
+@contextmanager
+def start_voz(folder: Path, bootstrap: str, bodies: list[bytes]) -> Iterator[Server]:
+    key, secret = new_key(), os.urandom(24)
+    keys, connections = folder / "keys.yaml", folder / "connections.yaml"
+    keys.write_text(f"keys: [{{id: bench, tenant: bench, sha256: {hash_key(key)}, scopes: ['{EVENTS_WRITE}']}}]\n")
+    hook = {"id": "hook", "tenant": "bench", "source": "standard_webhooks"}
+    signed = {**hook, "secrets": [f"whsec_{base64.b64encode(secret).decode()}"]}
+    connections.write_text(yaml.safe_dump({"connections": [signed]}))
+    port = allocate_ports(["voz"])["voz"]
+    settings = {
+        "VOZ_KAFKA_BOOTSTRAP": bootstrap,
+        "VOZ_INGEST_PORT": str(port),
+        "VOZ_KEYS_FILE": str(keys),
+        "VOZ_CONNECTIONS_FILE": str(connections),
+        "VOZ_INGEST_RATE_EVENTS_PER_SECOND": "1000000",
+        "VOZ_INGEST_RATE_BURST_EVENTS": "1000000",
+        "VOZ_LOG_LEVEL": "WARNING",
+    }
+    events_url, hook_url = f"http://127.0.0.1:{port}/v1/events", f"http://127.0.0.1:{port}/v1/webhooks/hook"
+    known = JSON | {"Authorization": f"Bearer {key}"}
+    lines = [b"\n".join(events(LINES, run=f"lines-{number}")) for number in range(20)]
+    requests = {
+        "single": requests_of(events_url, bodies, known),
+        "array": requests_of(events_url, arrays(bodies), known),
+        "lines": requests_of(events_url, lines, known | {"Content-Type": "application/x-ndjson"}),
+        "webhook": requests_of(hook_url, bodies, JSON, [signature(secret, body) for body in bodies]),
+    }
+    with process(str(BIN / "voz-ingest"), "serve", log=folder / "voz.log", env=settings) as server:
+        wait_for(f"http://127.0.0.1:{port}/readyz")
+        yield Server(server, events_url, requests)
+
+
+def signature(secret: bytes, body: bytes) -> dict[str, str]:
+    """The headers of Standard Webhooks."""
+    name, now = hashlib.sha256(body).hexdigest()[:24], int(time.time())
+    made = hmac.new(secret, f"{name}.{now}.".encode() + body, "sha256").digest()
+    return {
+        "webhook-id": name,
+        "webhook-timestamp": str(now),
+        "webhook-signature": f"v1,{base64.b64encode(made).decode()}",
+    }
+
+
+@contextmanager
+def start_plain(folder: Path, bootstrap: str, bodies: list[bytes]) -> Iterator[Server]:
+    port = allocate_ports(["plain"])["plain"]
+    command = ["-m", "uvicorn", "ingest:create_app", "--factory", "--app-dir", str(ROOT / "bench" / "plain")]
+    command += ["--port", str(port), "--log-level", "warning", "--no-access-log"]
+    url, log = f"http://127.0.0.1:{port}/v1/events", folder / "plain.log"
+    with process(sys.executable, *command, log=log, env={"VOZ_KAFKA_BOOTSTRAP": bootstrap}) as server:
+        wait_for(f"http://127.0.0.1:{port}/openapi.json")
+        yield Server(server, url, {"single": requests_of(url, bodies, JSON)})
+
+
+def start_camel(stack: ExitStack, folder: Path, bootstrap: str, bodies: list[bytes]) -> Server | None:
+    """Camel, where its jars can be had."""
+    try:
+        jars = class_path()
+    except Exception as error:
+        say(f"without Apache Camel: its jars can't be fetched ({error})")
+        return None
+    port = allocate_ports(["camel"])["camel"]
+    server = stack.enter_context(camel(folder / "camel", jars, bootstrap, port))
+    url = f"http://127.0.0.1:{port}"
+    requests = {
+        "single": requests_of(f"{url}/v1/events", bodies, JSON),
+        "array": requests_of(f"{url}/v1/arrays", arrays(bodies), JSON),
+    }
+    return Server(server, url, requests)
+
+
+def arrays(bodies: list[bytes]) -> list[bytes]:
+    """The same events in arrays."""
+    return [b"[" + b",".join(bodies[at : at + ARRAY]) + b"]" for at in range(0, len(bodies), ARRAY)]
+
+
+def rss(server: Server) -> int:
+    """Resident memory, MiB."""
+    return round(server.process.memory_info().rss / 2**20)
+
+
+def tell(found: dict[str, list[Measured]], voz_rss: int, camel_rss: int | None) -> None:
+    def cpu(name: str) -> list[float]:
+        return [each.cpu_us for each in found[name]]
+
+    def rate(name: str) -> list[float]:
+        return [each.rate for each in found[name]]
+
+    def p99(name: str) -> list[float]:
+        return [each.p99_ms for each in found[name]]
+
+    names = {
+        "voz single": "Voz, one event a request",
+        "camel single": "Camel, one event a request",
+        "plain single": "plain stack, one event a request",
+        "voz webhook": "Voz, one event a signed webhook",
+        "voz array": f"Voz, arrays of {ARRAY}",
+        "camel array": f"Camel, arrays of {ARRAY}",
+        "voz lines": f"Voz, NDJSON of {LINES}",
+        "voz half": "Voz, one event a request, half of its rate",
+        "kafka half": "Kafka's acknowledgement at that rate",
+    }
+    rows = [(f"{names[name]}: {what}", value) for name in found for what, value in _figures(found[name])]
+    rows += [("Voz: memory, MiB", str(voz_rss))] + ([("Camel: memory, MiB", str(camel_rss))] if camel_rss else [])
+    ratios = {
+        "webhook_cpu_vs_event": ratio(cpu("voz webhook"), cpu("voz single")),
+        "webhook_rate_vs_event": ratio(rate("voz webhook"), rate("voz single")),
+        "half_load_p99_vs_acknowledgement": ratio(p99("voz half"), p99("kafka half")),
+        "single_cpu_vs_plain": ratio(cpu("voz single"), cpu("plain single")),
+        "single_rate_vs_plain": ratio(rate("voz single"), rate("plain single")),
+    }
+    if "camel single" in found:
+        ratios = {
+            "single_cpu_vs_camel": ratio(cpu("voz single"), cpu("camel single")),
+            "single_rate_vs_camel": ratio(rate("voz single"), rate("camel single")),
+            "array_cpu_vs_camel": ratio(cpu("voz array"), cpu("camel array")),
+        } | ratios
+    figures = {
+        f"{name.replace(' ', '_')}_{what}": value
+        for name, measured_ in found.items()
+        for what, value in (
+            ("per_second", round(median(each.rate for each in measured_))),
+            ("cpu_us", round(median(each.cpu_us for each in measured_), 1)),
+            ("p99_ms", round(median(each.p99_ms for each in measured_), 1)),
+        )
+        if value
+    }
+    figures["voz_rss_mib"] = voz_rss
+    if camel_rss:
+        figures["camel_rss_mib"] = camel_rss
+    report("ingest", rows, ratios, figures)
+
+
+def _figures(found: list[Measured]) -> Iterator[tuple[str, str]]:
+    rates, cpus = [each.rate for each in found], [each.cpu_us for each in found]
+    yield "events/s", f"{median(rates):,.0f} [{min(rates):,.0f}-{max(rates):,.0f}]"
+    if any(cpus):
+        yield "server CPU, µs an event", f"{median(cpus):.1f} [{min(cpus):.1f}-{max(cpus):.1f}]"
+    latency = f"{median(each.p50_ms for each in found):.1f} / {median(each.p99_ms for each in found):.1f}"
+    yield "p50 / p99 of a request, ms", latency
 
 
 async def make_topics(bootstrap: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
-    await admin.create_topics(
-        [NewTopic(name, 8, 1) for name in ("voz.events", "voz.dead-letter", "plain.events", "raw.events")]
-    )
+    own = [topic.name for topic in TOPICS if "<" not in topic.name]
+    await admin.create_topics([NewTopic(name, 8, 1) for name in (*own, "plain.events", CAMEL_TOPIC, "own.events")])
     await admin.close()
-
-
-async def recorded(
-    bootstrap: str, url: str, key: str, bodies: list[bytes]
-) -> list[tuple[bytes, bytes, list[tuple[str, bytes]]]]:
-    """The records that Voz makes of these events: key, value, headers."""
-    import httpx
-
-    async with httpx.AsyncClient(
-        headers={"Authorization": f"Bearer {key}", "Content-Type": "application/x-ndjson"}
-    ) as client:
-        (await client.post(f"{url}/v1/events", content=b"\n".join(bodies))).raise_for_status()
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
-    await consumer.start()
-    partitions = [TopicPartition("voz.events", number) for number in range(8)]
-    consumer.assign(partitions)
-    await consumer.seek_to_beginning()
-    found: list[tuple[bytes, bytes, list[tuple[str, bytes]]]] = []
-    while len(found) < len(bodies):
-        for batch in (await consumer.getmany(timeout_ms=500)).values():
-            found += [(record.key, record.value, list(record.headers)) for record in batch]
-    await consumer.stop()
-    return found
-
-
-async def raw_rate(bootstrap: str, records: list[tuple[bytes, bytes, list[tuple[str, bytes]]]]) -> float:
-    """Records a second of an idempotent aiokafka producer with nothing else to do."""
-    producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, linger_ms=5, max_batch_size=131072
-    )
-    await producer.start()
-    began = time.perf_counter()
-    for start in range(0, RAW_RECORDS, 4000):
-        some = [records[number % len(records)] for number in range(start, start + 4000)]
-        await asyncio.gather(
-            *[await producer.send("raw.events", value, key=key, headers=headers) for key, value, headers in some]
-        )
-    elapsed = time.perf_counter() - began
-    await producer.stop()
-    return RAW_RECORDS / elapsed
 
 
 if __name__ == "__main__":

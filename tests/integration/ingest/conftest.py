@@ -19,7 +19,7 @@ from tests.integration.ingest.reading import make_topic
 
 from voz_devstack.ports import allocate_ports
 from voz_devstack.testing import KafkaServer, kafka_server
-from voz_streamkit.http.auth import EVENTS_WRITE, hash_key, new_key
+from voz_streamkit.http.auth import ADMIN, EVENTS_WRITE, hash_key, new_key
 
 KEYS = {"acme": new_key(), "globex": new_key()}
 
@@ -70,7 +70,7 @@ async def start_ingest(tmp_path: Path, topic_prefix: str) -> AsyncIterator[Start
     """Starts ingest on a Kafka; keyword arguments are settings of ingest. Waits until it listens."""
     keys = tmp_path / "keys.yaml"
     entries = [
-        {"id": tenant, "tenant": tenant, "sha256": hash_key(key), "scopes": [EVENTS_WRITE]}
+        {"id": tenant, "tenant": tenant, "sha256": hash_key(key), "scopes": [EVENTS_WRITE, ADMIN]}
         for tenant, key in KEYS.items()
     ]
     keys.write_text(yaml.safe_dump({"keys": entries}))

@@ -21,6 +21,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from voz.v1 import case_pb2, customer_event_pb2, enriched_event_pb2
+from voz_contracts import joins
 from voz_contracts.identity import customer_key, event_id
 from voz_contracts.topics import CASES, DEAD_LETTER, ENRICHED
 from voz_devstack.testing import KafkaAddress, PostgresAddress
@@ -131,6 +132,16 @@ class Build:
         said = {"kind": "behaviour", "behaviour": "message_deleted", "attributes": {"deletion_of": original}}
         return self.event(at, **{"source_id": f"{original}:deleted", **said, **given})
 
+    def join(self, at: datetime, customer: str, other: str, number: int, *, joined: bool = True) -> Any:
+        """Says that `other` is the customer now (or no longer); both are keys."""
+        said = self.event(at, kind="profile", direction="outbound", source="voz", source_id=f"identity:{number}")
+        join = joins.Join(other, joined, number)
+        said.event.customer.Clear()
+        said.event.customer.key = customer
+        said.event.attributes.update(joins.attributes(join))
+        said.event.profile.attributes.update(joins.profile(join))
+        return said
+
     def case(self, case_id: str, sequence: int, opened_at: datetime, **given: Any) -> case_pb2.CaseEvent:
         """The case after its event number `sequence`."""
         said: dict[str, Any] = {"status": "open", "queue": "care", "topic": "", "tenant": self.tenant, **given}
@@ -185,6 +196,7 @@ class World:
                 "case_state",
                 "message_state",
                 "customer_profile",
+                "customer_join",
                 "touchpoint",
             ):
                 rows = await connection.execute(text(f"select * from {SCHEMA}.{table}"))

@@ -56,14 +56,14 @@ async def seen(world: Any, tenant: str, now: datetime) -> dict[str, Any]:
     steps = {step: await figures.series(Selection(tenant), window, step, timed=False) for step in (MINUTE * 5, DAY)}
     key = customer_key(tenant, "mastodon", handle="@ana")
     found = await customers.find(tenant, [key], "")
-    profile = found[1] if found else None
+    profile = found.profile if found else None
     counts = ("events", "inbound", "negative", "neutral", "positive", "scored", "score_micros")
     return {
         "figures": await figures.figures(Selection(tenant, by), window, timed=False),
         "steps": {step: {group: points for group, points in each.items() if points} for step, each in steps.items()},
-        "timeline": await customers.timeline(tenant, key, None, 100),
-        "latest": await customers.latest_sentiment(tenant, key),
-        "days": await customers.sentiment_by_day(tenant, key, 100),
+        "timeline": await customers.timeline(tenant, [key], None, 100),
+        "latest": await customers.latest_sentiment(tenant, [key]),
+        "days": await customers.sentiment_by_day(tenant, [key], 100),
         "counts": [getattr(profile, name) for name in counts] if profile else [0] * len(counts),
     }
 

@@ -16,6 +16,9 @@ signatures:
     text: '{"test": 1}'
     headers: {…}
     received_at: 2026-11-20T10:00:00Z  # optional, as are: url, query, method
+    covers_body: false       # if the scheme signs something else than the whole body
+    fetched: {…}             # what stood behind the URLs that the source needs (certificates), as text
+    covers_secrets: false    # if what was fetched says who signed, and not a secret
     valid: true
 challenges:
   - name: …
@@ -87,6 +90,7 @@ def payload(case: Case) -> Payload:
         url=case.get("url", ""),
         query={name: str(value) for name, value in case.get("query", {}).items()},
         received_at=received_at if received_at.tzinfo else received_at.replace(tzinfo=UTC),
+        fetched={url: text.encode() for url, text in case.get("fetched", {}).items()},
     )
 
 

@@ -25,8 +25,9 @@ from voz_streamkit.http.auth import hash_key, new_key, parse_keys
 from voz_streamkit.metrics import Metrics
 from voz_streamkit.reload import ReloadingFile
 
-KEYS = {"acme": new_key(), "globex": new_key(), "reader": new_key()}
-SCOPES = {"reader": "metrics:read"}
+KEYS = {"acme": new_key(), "globex": new_key(), "reader": new_key(), "admin": new_key()}
+SCOPES = {"reader": "metrics:read", "admin": "admin"}
+TENANTS = {"admin": "acme"}
 
 
 @dataclass
@@ -65,7 +66,12 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
             app = build_app(chosen, log, Health(), budget, IngestMetrics(shared, budget), ports, connections)
             keys = tmp_path / "keys.yaml"
             entries = [
-                {"id": name, "tenant": name, "sha256": hash_key(key), "scopes": [SCOPES.get(name, "events:write")]}
+                {
+                    "id": name,
+                    "tenant": TENANTS.get(name, name),
+                    "sha256": hash_key(key),
+                    "scopes": [SCOPES.get(name, "events:write")],
+                }
                 for name, key in KEYS.items()
             ]
             keys.write_text(yaml.safe_dump({"keys": entries}))

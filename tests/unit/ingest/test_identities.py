@@ -57,7 +57,7 @@ def test_any_text_is_an_identity_or_refused(space: str, value: str) -> None:
 
 
 def names(source: str, *, ids_are_numbers: bool = False, **customer: Any) -> list[str]:
-    given = {"id": "", "handle": "", "name": "", "reach": 0, "company_id": False} | customer
+    given: dict[str, Any] = {"id": "", "handle": "", "name": "", "reach": 0, "company_id": False} | customer
     return [str(each) for each in known_as(source, Customer(**given), ids_are_numbers=ids_are_numbers)]
 
 

@@ -107,6 +107,7 @@ def test_null_is_the_same_as_absent() -> None:
         ({"customer": {"id": "a", "reach": True}}, "/customer/reach", "whole number"),
         ({"id": "a\nb"}, "/id", "control"),
         ({"source": "my source"}, "/source", "white space"),
+        ({"source": "voz"}, "/source", "Voz itself"),
         ({"kind": "survey"}, "/survey", "required for kind survey"),
         ({"kind": "rumour"}, "/kind", "one of"),
         ({"kind": "message", "ticket": {"id": "1", "status": "new"}}, "/kind", "does not agree"),

@@ -16,7 +16,7 @@ from voz.v1.case_pb2 import CaseEvent
 from voz.v1.customer_event_pb2 import SURVEY_METRIC_CES, SURVEY_METRIC_NPS
 from voz.v1.enriched_event_pb2 import EnrichedEvent
 from voz_metrics_api.adapters.inbound.decode import decoder
-from voz_metrics_api.domain.facts import CaseFacts, EventFacts
+from voz_metrics_api.domain.facts import CaseFacts, EventFacts, JoinFacts
 from voz_metrics_api.domain.surveys import Metric, SurveyAnswer
 from voz_streamkit.errors import InvalidRecordError
 from voz_streamkit.records import Record
@@ -145,3 +145,25 @@ def test_free_values_are_trimmed_and_cut() -> None:
     assert found.dimensions.product.startswith("fibra")
     assert len(found.dimensions.product) == 100
     assert found.text == "a\ufffdb"
+
+
+def join(source: str = "voz", number: str = "7", **profile: str) -> EnrichedEvent:
+    event = enriched()
+    event.event.source = source
+    event.event.attributes["change"] = number
+    event.event.profile.attributes.update(profile)
+    return event
+
+
+def test_who_is_joined_and_parted_is_read() -> None:
+    for profile, joined_to in (({"joined": "k-2"}, None), ({"parted": "k-2"}, "k-2")):
+        event = join(**profile)
+        found = decode(record("voz.enriched", event.SerializeToString())).event
+        assert found == JoinFacts("acme", "k-2", joined_to or event.event.customer.key, 7)
+
+
+def test_nobody_else_is_believed_who_joins() -> None:
+    for event in (join("api", joined="k-2"), join(number="x", joined="k-2"), join(plan="gold")):
+        assert isinstance(decode(record("voz.enriched", event.SerializeToString())).event, EventFacts)
+    with pytest.raises(InvalidRecordError):
+        decode(record("voz.enriched", join(number="0", joined="k-2").SerializeToString()))

@@ -23,7 +23,7 @@ def headers(
     partition key; `time` is aware.
     """
     found = [
-        *_fixed(source, event_type),
+        *fixed_headers(source, event_type),
         ("ce_id", event_id.encode()),
         ("ce_time", rfc3339(time).encode()),
         ("ce_subject", subject.encode()),
@@ -42,12 +42,14 @@ def rfc3339(time: datetime) -> str:
     """RFC 3339 in UTC with `Z`; raises ValueError for a naive time."""
     if time.tzinfo is None:
         raise ValueError("a naive time has no place here")
-    return time.astimezone(UTC).isoformat()[: -len("+00:00")] + "Z"
+    if time.tzinfo is not UTC:
+        time = time.astimezone(UTC)
+    return time.isoformat()[: -len("+00:00")] + "Z"
 
 
 @cache
-def _fixed(source: str, event_type: str) -> tuple[tuple[str, bytes], ...]:
-    """What is the same for all records of one origin and type."""
+def fixed_headers(source: str, event_type: str) -> tuple[tuple[str, bytes], ...]:
+    """Those that are the same for all records of one origin and type."""
     return (
         ("ce_specversion", b"1.0"),
         ("ce_source", source.encode()),

@@ -94,3 +94,58 @@ class Settings(ServiceSettings):
             if self.postgres_dsn
             else None
         )
+
+
+class ConnectSettings(DatabaseSettings):
+    """`voz-ingest connect`: the process that asks sources."""
+
+    model_config = SettingsConfigDict(env_prefix="VOZ_INGEST_")
+
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 in a container.")
+    connect_port: int = Field(8013, ge=0, le=65535, description="Port of health and metrics.")
+    connections_file: Path = Field(
+        validation_alias="VOZ_CONNECTIONS_FILE",
+        description="Connections to sources, YAML; read again when it changes.",
+    )
+    private_hosts: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(),
+        description="Hosts (or `host:port`), separated by commas, that may have private addresses and no TLS."
+        " Everything else that ingest asks is public and encrypted.",
+    )
+    max_text_bytes: int = Field(
+        256 << 10,
+        ge=1,
+        le=256 << 10,
+        description="Longest text or survey comment, bytes in UTF-8; a longer one is rejected.",
+    )
+    max_in_flight_bytes: int = Field(
+        64 << 20, ge=1 << 20, description="Bytes on their way to Kafka that one process holds."
+    )
+    delivery_timeout_seconds: float = Field(
+        5.0, gt=0, le=120, description="How long Kafka may take to acknowledge before the connector tries again."
+    )
+    connect_lease_seconds: float = Field(
+        30.0, ge=1, le=3600, description="How long after a process has died another one takes its connectors over."
+    )
+    connect_max_connectors: int = Field(
+        100, ge=1, le=10_000, description="Connectors that one process runs at most; the rest is for other processes."
+    )
+    connect_max_backoff_seconds: float = Field(
+        900.0, gt=0, le=86_400, description="Longest wait after failures, unless the source says a longer one."
+    )
+    connect_drain_seconds: float = Field(
+        15.0, ge=0, le=300, description="How long connectors may take to finish their page when the process stops."
+    )
+    announcement_attempts: int = Field(
+        12, ge=1, le=100, description="After how many attempts what a webhook announced is given up, and put aside."
+    )
+    announcement_poll_seconds: float = Field(
+        1.0, gt=0, le=60, description="How often new announcements are looked for while there are none."
+    )
+
+    @field_validator("private_hosts", mode="before")
+    @classmethod
+    def _split(cls, said: object) -> object:
+        if not isinstance(said, str):
+            return said
+        return frozenset(each.strip().lower() for each in said.split(",") if each.strip())

@@ -15,10 +15,10 @@ from typing import Any
 import yaml
 
 from voz_contracts.plain import plain
-from voz_ingest import importing, wiring
+from voz_ingest import connectors_cli, identities_cli, importing, wiring, wiring_connect
 from voz_ingest.adapters.inbound import sources
 from voz_ingest.adapters.outbound.encoding import message
-from voz_ingest.config import Settings
+from voz_ingest.config import ConnectSettings, Settings
 from voz_ingest.domain.draft import Draft
 from voz_ingest.domain.event import CustomerEvent, ReceivedEvent
 from voz_ingest.domain.fields import FieldError
@@ -83,6 +83,15 @@ def _parser() -> argparse.ArgumentParser:
     parse.add_argument("files", nargs="+", metavar="FILE", help="a payload; - reads standard input")
     parse.set_defaults(run=_parse)
     importing.add_arguments(commands.add_parser("import", help="send a CSV or JSON lines file; resumable"))
+    asking = commands.add_parser(
+        "connect",
+        help="ask sources for what is new, until SIGTERM",
+        epilog=f"Environment:\n{describe(ConnectSettings)}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    asking.set_defaults(run=_connect)
+    connectors_cli.add_arguments(commands.add_parser("connectors", help="list, pause, resume and rewind connectors"))
+    identities_cli.add_arguments(commands.add_parser("identities", help="who is who: link, unlink, list"))
     commands.add_parser("sources", help="the known sources").set_defaults(run=_sources)
     commands.add_parser("openapi", help="the OpenAPI document").set_defaults(run=_openapi)
     return parser
@@ -101,6 +110,12 @@ def _serve(_: argparse.Namespace) -> int:
         await service.run(stop)
 
     return run_service(run)
+
+
+def _connect(_: argparse.Namespace) -> int:
+    settings = read_settings(ConnectSettings)
+    configure_logging("ingest", settings.log_level)
+    return run_service(lambda stop: wiring_connect.connect(settings, stop))
 
 
 def _sources(_: argparse.Namespace) -> int:

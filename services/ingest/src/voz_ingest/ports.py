@@ -249,5 +249,22 @@ class IdentityStore(Protocol):
         ...
 
 
+class IdentityDesk(Protocol):
+    """Where people of the company say who is who. Every method may raise IdentitiesUnavailableError; what was said
+    holds in this process when they return."""
+
+    async def link(self, tenant: str, claim: Claim) -> Verdict:
+        """Say that identities are one person."""
+        ...
+
+    async def unlink(self, tenant: str, identities: Sequence[Identity], said_by: str, note: str = "") -> None:
+        """Take identities out of their groups again."""
+        ...
+
+    async def person(self, tenant: str, identity: Identity) -> Person:
+        """Whose identity it is."""
+        ...
+
+
 PhoneIds = Callable[[str], bool]
 """Whether a source's ids of people are telephone numbers."""

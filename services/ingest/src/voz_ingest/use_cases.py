@@ -45,7 +45,8 @@ class Submission:
 
     Parts reach the log one after another, so that a customer's events keep their order. After an error, `outcome`
     says what had been acknowledged. `company_ids`: whether customers' ids are the company's, or the source's own;
-    `pseudonym_key`: under which handles are hidden, empty where they aren't.
+    `pseudonym_key`: under which handles are hidden, empty where they aren't. `sent_by`: `key:<id>` or
+    `connection:<id>`.
     """
 
     def __init__(
@@ -60,12 +61,13 @@ class Submission:
         pseudonym_key: str = "",
         idempotency_key: str = "",
         traceparent: str = "",
+        sent_by: str = "",
     ) -> None:
         self.outcome = Outcome()
         self._log, self._new_id = log, new_id
         self._tenant, self._received_at, self._max_text_bytes = tenant, received_at, max_text_bytes
         self._company_ids, self._pseudonym_key = company_ids, pseudonym_key.encode()
-        self._idempotency_key, self._traceparent = idempotency_key, traceparent
+        self._idempotency_key, self._traceparent, self._sent_by = idempotency_key, traceparent, sent_by
         self._appending: asyncio.Task[None] | None = None
 
     async def add(self, drafts: Sequence[Draft]) -> None:
@@ -117,7 +119,9 @@ class Submission:
             if self._pseudonym_key:
                 event = pseudonymise(event, self._pseudonym_key)
             event_id = self._identify(event, index)
-            taken.append(ReceivedEvent(event_id, self._tenant, self._received_at, event, self._traceparent))
+            taken.append(
+                ReceivedEvent(event_id, self._tenant, self._received_at, event, self._traceparent, self._sent_by)
+            )
         outcome.seen += len(drafts)
         return taken
 

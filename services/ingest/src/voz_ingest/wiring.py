@@ -15,8 +15,10 @@ from voz_contracts.topics import DEAD_LETTER, EVENTS, RAW
 from voz_ingest.adapters.inbound.connections import ConnectionsInForce, NoConnections, connections_file
 from voz_ingest.adapters.inbound.http.app import build_app
 from voz_ingest.adapters.inbound.http.webhooks import WebhookPorts
+from voz_ingest.adapters.inbound.sources import has_phone_ids
 from voz_ingest.adapters.outbound.announcements import PostgresAnnouncements
 from voz_ingest.adapters.outbound.guard import Guard
+from voz_ingest.adapters.outbound.identities import Identities
 from voz_ingest.adapters.outbound.kafka import KafkaEventLog
 from voz_ingest.adapters.outbound.kafka_evidence import KafkaEvidence
 from voz_ingest.adapters.outbound.kafka_raw import KafkaRawPayloads
@@ -58,6 +60,8 @@ class Ingest:
             tasks.create_task(self.beside.run(served))
             for file in self.files:
                 tasks.create_task(file.watch(stop))
+            if self.beside.identities:
+                await self.beside.identities.loaded(stop)
             try:
                 await serve(
                     self.app,
@@ -82,17 +86,20 @@ class Beside:
     usage: DailyUsage
     engine: AsyncEngine | None
     dsn: str
+    identities: Identities | None
 
     @classmethod
     def make(cls, settings: Settings, shared: Metrics) -> Beside:
         database = settings.database()
+        engine = create_engine(database) if database else None
         return cls(
             KafkaEvidence(lambda: create_producer(settings), settings.topic(DEAD_LETTER), shared),
             KafkaRawPayloads(lambda: create_producer(settings), settings.topic(RAW)),
             Web(Guard(settings.private_hosts)),
             DailyUsage(),
-            create_engine(database) if database else None,
+            engine,
             database.postgres_dsn.get_secret_value() if database else "",
+            Identities(settings, engine, shared, has_phone_ids) if engine else None,
         )
 
     @property
@@ -101,10 +108,12 @@ class Beside:
         return WebhookPorts(self.evidence, self.raw, self.web, announcements)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Share what is counted until `stop`; then deliver and close."""
+        """Share what is counted, and who is who, until `stop`; then deliver and close."""
         try:
-            if self.engine and await self._migrate(stop):
-                await share_usage(self.usage, PostgresUsage(self.engine), stop)
+            if self.engine and self.identities and await self._migrate(stop):
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(share_usage(self.usage, PostgresUsage(self.engine), stop))
+                    tasks.create_task(self.identities.run(stop))
             await stop.wait()
         finally:
             await self.evidence.close()
@@ -165,5 +174,6 @@ def _parts(
     health = Health()
     health.add_readiness("kafka", log.check)
     beside = Beside.make(settings, shared)
-    app = build_app(settings, log, health, budget, metrics, beside.webhooks, connections, beside.usage)
+    linked, desk = (beside.identities.over(log), beside.identities) if beside.identities else (log, None)
+    app = build_app(settings, linked, health, budget, metrics, beside.webhooks, connections, beside.usage, desk)
     return app, log, health, beside

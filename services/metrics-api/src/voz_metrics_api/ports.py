@@ -82,21 +82,30 @@ class SentimentOfDay:
     counters: Counters
 
 
-class CustomerStore(Protocol):
-    """Profiles and timelines."""
+@dataclass(frozen=True, slots=True)
+class FoundCustomer:
+    """One person: the key in force first, then those that were joined to it."""
 
-    async def find(self, tenant: str, keys: Sequence[str], handle: str) -> tuple[str, Profile] | None:
-        """The first of these keys that is known, else the customer last seen with the handle `source:handle`."""
+    keys: tuple[str, ...]
+    profile: Profile
+
+
+class CustomerStore(Protocol):
+    """Profiles and timelines. A customer is all keys of one person."""
+
+    async def find(self, tenant: str, keys: Sequence[str], handle: str) -> FoundCustomer | None:
+        """The customer whose is the first of these keys that is known, else the one last seen with the handle
+        `source:handle`."""
 
     async def timeline(
-        self, tenant: str, key: str, after: tuple[datetime, UUID] | None, limit: int
+        self, tenant: str, keys: Sequence[str], after: tuple[datetime, UUID] | None, limit: int
     ) -> list[Touchpoint]:
         """Touchpoints in the order in which they happened, from the first one after `after`."""
 
-    async def latest_sentiment(self, tenant: str, key: str) -> str:
+    async def latest_sentiment(self, tenant: str, keys: Sequence[str]) -> str:
         """The sentiment of the last inbound event that has one; empty when none has."""
 
-    async def sentiment_by_day(self, tenant: str, key: str, days: int) -> list[SentimentOfDay]:
+    async def sentiment_by_day(self, tenant: str, keys: Sequence[str], days: int) -> list[SentimentOfDay]:
         """The last `days` days that have a sentiment, oldest first."""
 
 

@@ -80,9 +80,9 @@ class SeriesReport:
 
 @dataclass(frozen=True, slots=True)
 class CustomerReport:
-    """Who a customer is; the sentiment of their last inbound event that has one, and by day."""
+    """Who a customer is, by all their keys; the sentiment of their last inbound event that has one, and by day."""
 
-    key: str
+    keys: tuple[str, ...]
     profile: Profile
     latest_sentiment: str
     days: list[SentimentOfDay]
@@ -151,11 +151,9 @@ class Questions:
         found = await self.customers.find(tenant, keys, handle)
         if found is None:
             return None
-        key, profile = found
-        latest = await self.customers.latest_sentiment(tenant, key)
-        return CustomerReport(
-            key, profile, latest, await self.customers.sentiment_by_day(tenant, key, DAYS_OF_SENTIMENT)
-        )
+        latest = await self.customers.latest_sentiment(tenant, found.keys)
+        days = await self.customers.sentiment_by_day(tenant, found.keys, DAYS_OF_SENTIMENT)
+        return CustomerReport(found.keys, found.profile, latest, days)
 
     async def current(self, window: str, limit: int, now: datetime) -> dict[str, dict[str, Answer]]:
         """Every KPI of the most active tenants, for gauges."""

@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 from voz_ingest.domain.event import Customer, CustomerEvent, Profile
-from voz_ingest.domain.pseudonyms import LINK_PREFIX, PREFIX
+from voz_ingest.domain.pseudonyms import LINK_PREFIX, PREFIX, pseudonym
 
 COMPANY, EMAIL, PHONE = "company", "email", "phone"
 NOBODY = "unknown"
@@ -64,6 +64,13 @@ def parse(written: str) -> Identity:
     if not colon:
         raise ValueError("an identity is written `space:value`, such as company:c-42 or mastodon:@ana@mastodon.social")
     return identity(space.strip(), value)
+
+
+def hidden(who: Identity, key: bytes) -> Identity:
+    """The identity as events of a tenant have it whose handles are hidden under this key; the same without one."""
+    if not key or who.space == COMPANY or _PSEUDONYM.fullmatch(who.value):
+        return who
+    return Identity(who.space, pseudonym(key, who.value))
 
 
 def own_identity(source: str, customer: Customer) -> Identity | None:

@@ -19,13 +19,16 @@ class RateLimit:
 
     def wait_seconds(self, tenant: str, limits: TenantLimits, now: float) -> float:
         """How long the tenant has to wait before its next request; 0 when it may come now."""
-        missing = 1.0 - self._level(tenant, limits, now)
-        return max(0.0, missing / limits.events_per_second)
+        level = self._level(tenant, limits, now)
+        return 0.0 if level >= 1.0 else (1.0 - level) / limits.events_per_second
 
     def charge(self, tenant: str, limits: TenantLimits, events: int, now: float) -> None:
         """Take what a request held."""
         self._levels[tenant] = (self._level(tenant, limits, now) - events, now)
 
     def _level(self, tenant: str, limits: TenantLimits, now: float) -> float:
-        level, then = self._levels.get(tenant, (limits.burst_events, now))
-        return min(limits.burst_events, level + (now - then) * limits.events_per_second)
+        known = self._levels.get(tenant)
+        if known is None:
+            return limits.burst_events
+        level = known[0] + (now - known[1]) * limits.events_per_second
+        return level if level < limits.burst_events else limits.burst_events

@@ -35,6 +35,8 @@ EVENT_FIELDS = frozenset(
 
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 """Nothing that Voz listens to is older: an earlier time is a zero, a default or a unit mistaken."""
+VOZ = "voz"
+"""The source of what Voz itself says of customers (`voz_contracts.joins`): nobody else is believed that."""
 MAX_AHEAD = timedelta(days=1)
 """A clock may be wrong, a time zone forgotten; more is a mistake that would hide the event from every window."""
 MAX_REACH = (1 << 63) - 1
@@ -120,6 +122,7 @@ def _usual(
         and all(0 < len(label) <= 64 and len(value) <= 1000 for label, value in attributes.items())
         and source
         and " " not in source
+        and source != VOZ
         and (not language or (len(language) == 2 and language.islower() and language.isascii() and language.isalpha()))
         and type(reach) is int
         and 0 <= reach <= MAX_REACH
@@ -203,6 +206,8 @@ def _source(reader: Reader, plain: Fields) -> str:
     source = reader.id(plain, "source")
     if source and _SPACE_OR_CONTROL.search(source):
         reader.wrong("/source", "must not contain white space")
+    if source == VOZ:
+        reader.wrong("/source", "is the name under which Voz itself says something")
     return source or "api"
 
 

@@ -68,6 +68,17 @@ class EventFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class JoinFacts:
+    """What has had the key `customer_key` has `joined_to` now; both are the same for one that was parted again. Of all
+    that is said of a key the greatest `number` holds."""
+
+    tenant: str
+    customer_key: str
+    joined_to: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class CaseFacts:
     """One case as it stands after its event number `sequence`; the greatest one seen is the newest."""
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
+import orjson
 from aiokafka.partitioner import murmur2
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -13,6 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from voz.v1 import customer_event_pb2 as pb
 from voz.v1 import labels_pb2 as labels
 from voz_contracts import cloudevents, identity, words
+from voz_contracts.wire import field, tag
 from voz_ingest.domain.event import (
     Audience,
     Behaviour,
@@ -31,6 +33,12 @@ from voz_ingest.domain.event import (
 
 EVENT_TYPE = pb.CustomerEvent.DESCRIPTOR.full_name
 EVENT_SOURCE = "/voz/ingest"
+_FIXED_HEADERS = cloudevents.fixed_headers(EVENT_SOURCE, EVENT_TYPE)
+_TAGS = {name: tag(found.number) for name, found in pb.CustomerEvent.DESCRIPTOR.fields_by_name.items()}
+_ID, _SOURCE_ID, _TEXT, _LANGUAGE_HINT = (_TAGS[name] for name in ("id", "source_id", "text", "language_hint"))
+_OCCURRED_AT, _RECEIVED_AT, _ATTRIBUTES = (_TAGS[name] for name in ("occurred_at", "received_at", "attributes"))
+_KEY, _VALUE = tag(1), tag(2)  # of a map's entry
+_DEFAULTED = pb.CustomerEvent(occurred_at_defaulted=True).SerializeToString()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -38,7 +46,6 @@ class Address(NamedTuple):
     """Where a customer's events go."""
 
     customer_key: str
-    subject: str
     key: bytes
     """Kafka's key, tenant/customer key."""
     hash: int
@@ -53,7 +60,7 @@ def address(tenant: str, source: str, customer_id: str, handle: str) -> Address:
 def address_of(tenant: str, customer_key: str) -> Address:
     """The address of a customer whose key is known."""
     key = identity.partition_key(tenant, customer_key)
-    return Address(customer_key, key.decode(), key, murmur2(key) & 0x7FFFFFFF)
+    return Address(customer_key, key, murmur2(key) & 0x7FFFFFFF)
 
 
 class Sender(NamedTuple):
@@ -82,26 +89,33 @@ def sender(tenant: str, source: str, customer: Customer, customer_key: str = "")
 
 
 def value(received: ReceivedEvent, of: Sender) -> bytes:
-    """A record's value: an event as protobuf. Its parts stand one after the other, which to protobuf is the same as
-    together; those that many events share are encoded once."""
-    event = received.event
-    conversation = event.conversation
+    """A record's value: an event as protobuf, field by field; those that many events share are encoded once."""
+    event, conversation = received.event, received.event.conversation
     received_at = _timestamp(received.received_at)
-    rest = pb.CustomerEvent(
-        id=received.id,
-        source_id=event.source_id,
-        text=event.text,
-        language_hint=event.language,
-        occurred_at=received_at if event.occurred_at_defaulted else _timestamp(event.occurred_at),
-        occurred_at_defaulted=event.occurred_at_defaulted,
-        received_at=received_at,
-        attributes=event.attributes,
-    )
+    parts = [
+        of.encoded,
+        _words(event.channel, event.kind, event.audience, event.direction),
+        field(_ID, received.id.encode()),
+        field(_TEXT, event.text.encode()),
+        field(_RECEIVED_AT, received_at),
+    ]
+    if event.occurred_at_defaulted:
+        parts += (_DEFAULTED, field(_OCCURRED_AT, received_at))
+    else:
+        parts.append(field(_OCCURRED_AT, _timestamp(event.occurred_at)))
+    if event.source_id:
+        parts.append(field(_SOURCE_ID, event.source_id.encode()))
+    if event.language:
+        parts.append(field(_LANGUAGE_HINT, event.language.encode()))
+    for name, label in event.attributes.items():
+        parts.append(field(_ATTRIBUTES, field(_KEY, name.encode()) + field(_VALUE, label.encode())))
     if conversation.id or conversation.reply_to:
-        rest.conversation.id, rest.conversation.reply_to = conversation.id, conversation.reply_to
+        rest = pb.CustomerEvent(conversation=pb.Conversation(id=conversation.id, reply_to=conversation.reply_to))
+        parts.append(rest.SerializeToString())
     if event.payload is not None:
-        getattr(rest, event.kind.value).CopyFrom(_payload_message(event.payload))
-    return of.encoded + _words(event.channel, event.kind, event.audience, event.direction) + rest.SerializeToString()
+        rest = pb.CustomerEvent(**{event.kind.value: _payload_message(event.payload)})
+        parts.append(rest.SerializeToString())
+    return b"".join(parts)
 
 
 def message(received: ReceivedEvent) -> pb.CustomerEvent:
@@ -110,16 +124,17 @@ def message(received: ReceivedEvent) -> pb.CustomerEvent:
     return pb.CustomerEvent.FromString(value(received, sender(received.tenant, event.source, event.customer)))
 
 
-def event_headers(received: ReceivedEvent, subject: str) -> cloudevents.Headers:
-    """CloudEvents headers of an event's record."""
-    return cloudevents.headers(
-        event_id=received.id,
-        source=EVENT_SOURCE,
-        event_type=EVENT_TYPE,
-        subject=subject,
-        time=received.event.occurred_at,
-        traceparent=received.traceparent,
-    )
+def event_headers(received: ReceivedEvent, key: bytes) -> cloudevents.Headers:
+    """CloudEvents headers of an event's record; its key is their subject."""
+    found = [
+        *_FIXED_HEADERS,
+        ("ce_id", received.id.encode()),
+        ("ce_time", orjson.dumps(received.event.occurred_at, option=orjson.OPT_UTC_Z)[1:-1]),
+        ("ce_subject", key),
+    ]
+    if received.traceparent:
+        found.append(("traceparent", received.traceparent.encode()))
+    return found
 
 
 def _number(enum: EnumTypeWrapper, label: str) -> Any:
@@ -137,9 +152,11 @@ def _words(channel: Channel, kind: EventKind, audience: Audience, direction: Dir
     ).SerializeToString()
 
 
-def _timestamp(moment: datetime) -> Timestamp:
+@lru_cache(maxsize=256)  # events of one request share the moment of their receipt
+def _timestamp(moment: datetime) -> bytes:
     since = moment - _EPOCH
-    return Timestamp(seconds=since.days * 86400 + since.seconds, nanos=since.microseconds * 1000)
+    seconds = since.days * 86400 + since.seconds
+    return Timestamp(seconds=seconds, nanos=since.microseconds * 1000).SerializeToString()
 
 
 def _payload_message(payload: Payload) -> Any:

@@ -31,7 +31,7 @@ _UNKNOWN = Known(_NOTHING_SAID)
 class IdentityMap:
     """From the key that an event would have to the one that a link gives it. It holds only what was ever linked.
 
-    Two numbers of 128 bits an entry; members of one person share theirs. A million links take about 150 MB.
+    Two numbers of 128 bits an entry, of which the members of one person share one. A million identities take 95 MB.
     """
 
     def __init__(self, phone_ids: PhoneIds) -> None:

@@ -143,7 +143,7 @@ class KafkaEventLog:
 def _record(received: ReceivedEvent, partitions: int) -> Record:
     of = sender(received.tenant, received.event.source, received.event.customer, received.customer_key)
     to = of.address
-    return Record(to.hash % partitions, to.key, value(received, of), event_headers(received, to.subject))
+    return Record(to.hash % partitions, to.key, value(received, of), event_headers(received, to.key))
 
 
 def _unavailable(detail: str) -> LogUnavailableError:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, RowMapping, Text, cast, delete, insert, or_, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from voz_ingest.adapters.outbound.identity_events import published
@@ -93,7 +94,7 @@ class PostgresIdentityStore:
             async with self._engine.connect() as connection:
                 yield connection
         except Exception as error:
-            if is_transient(error):
+            if is_transient(error) or _is_not_migrated(error):
                 raise IdentitiesUnavailableError(f"{type(error).__name__}: {error}") from error
             raise
 
@@ -200,6 +201,11 @@ class _Transaction:
         await self._connection.execute(
             insert(identity_said).values(**row, identities=[str(each) for each in identities])
         )
+
+
+def _is_not_migrated(error: BaseException) -> bool:
+    """Whether the tables aren't there yet: a process that starts makes them."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", "") in ("42P01", "3F000")
 
 
 # The ordinals of what is not written yet: greater than any that is.

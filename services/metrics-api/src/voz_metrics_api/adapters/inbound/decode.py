@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from voz.v1.case_pb2 import CASE_STATUS_RESOLVED, CaseEvent, SupportCase
-from voz.v1.customer_event_pb2 import Customer
+from voz.v1.customer_event_pb2 import Customer, CustomerEvent
 from voz.v1.enriched_event_pb2 import EnrichedEvent, Signals
 from voz.v1.labels_pb2 import (
     Audience,
@@ -26,18 +26,19 @@ from voz.v1.labels_pb2 import (
     Stage,
     Topic,
 )
+from voz_contracts.joins import Join, join_of
 from voz_contracts.revisions import ORIGINAL, revision_of
 from voz_contracts.words import word
 from voz_metrics_api.adapters.inbound.payloads import clean, details, known, survey
 from voz_metrics_api.domain.dimensions import Dimensions, label
-from voz_metrics_api.domain.facts import CaseFacts, CustomerFacts, EventFacts
+from voz_metrics_api.domain.facts import CaseFacts, CustomerFacts, EventFacts, JoinFacts
 from voz_metrics_api.domain.windows import EARLIEST, LATEST
 from voz_streamkit.errors import InvalidRecordError
 from voz_streamkit.records import Record
 from voz_streamkit.sink import Incoming
 
 M = TypeVar("M", bound=Message)
-Facts = EventFacts | CaseFacts
+Facts = EventFacts | CaseFacts | JoinFacts
 UNDECODABLE, INVALID = "undecodable", "invalid"
 MAX_KEY_CHARACTERS = 200
 # What ingest admits at most.
@@ -57,6 +58,9 @@ def decoder(enriched_topic: str, cases_topic: str) -> Callable[[Record], Incomin
 def _event(record: Record) -> Incoming[Facts]:
     enriched = _parsed(record, EnrichedEvent())
     event, signals = enriched.event, enriched.signals
+    join = join_of(event)
+    if join is not None:
+        return _join(record, event, join)
     revision = revision_of(event)
     facts = EventFacts(
         tenant=_key(event.tenant, "tenant"),
@@ -78,6 +82,12 @@ def _event(record: Record) -> Incoming[Facts]:
         version=revision.version if revision else ORIGINAL,
     )
     return Incoming(record, facts.tenant, facts.event_id, facts, (facts.revises,) if facts.revises else ())
+
+
+def _join(record: Record, event: CustomerEvent, join: Join) -> Incoming[Facts]:
+    key, other = _key(event.customer.key, "customer.key"), _key(join.other, "profile")
+    facts = JoinFacts(_key(event.tenant, "tenant"), other, key if join.joined else other, _sequence(join.number))
+    return Incoming(record, facts.tenant, _uuid(event.id, "event.id"), facts)
 
 
 def _case(record: Record) -> Incoming[Facts]:

@@ -120,7 +120,7 @@ def routes(questions: Questions, streams: Streams, now: Clock = lambda: datetime
         found = await questions.customers.find(tenant, _keys(tenant, key), key)
         if found is None:
             raise _unknown(key)
-        touchpoints = await questions.customers.timeline(tenant, found[0], _after(params.cursor), params.limit + 1)
+        touchpoints = await questions.customers.timeline(tenant, found.keys, _after(params.cursor), params.limit + 1)
         shown = touchpoints[: params.limit]
         following = None
         if len(touchpoints) > len(shown):

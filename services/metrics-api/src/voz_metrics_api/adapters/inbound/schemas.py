@@ -196,6 +196,7 @@ class CustomerAnswer(BaseModel):
     """Who a customer is."""
 
     key: str
+    joined_keys: list[str] = Field(description="Keys of the same person before their identities were linked.")
     id: str | None
     name: str | None
     handles: list[str] = Field(description="`source:handle`.")
@@ -216,7 +217,8 @@ class CustomerAnswer(BaseModel):
         profile = report.profile
         reach, since = profile.value("reach"), profile.value("stage_since")
         return cls(
-            key=report.key,
+            key=report.keys[0],
+            joined_keys=list(report.keys[1:]),
             id=profile.value("id"),
             name=profile.value("name"),
             handles=sorted(profile.handles),

@@ -1,7 +1,8 @@
 """What a batch of facts does to PostgreSQL, within the transaction of the exactly-once sink.
 
 Tables are touched in one order, and rows of each in the order of their keys, so that two consumers never wait for each
-other in a circle: message_state, case_state, dimension_set, rollups from fine to coarse, customer_profile, touchpoint.
+other in a circle: message_state, case_state, dimension_set, rollups from fine to coarse, customer_profile, touchpoint,
+customer_join.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from voz_metrics_api.adapters.outbound.tables import (
     DURATION_ROLLUPS,
     ROLLUPS,
     case_state,
+    customer_join,
     dimension_set,
 )
 from voz_metrics_api.adapters.outbound.timelines import save_timelines
 from voz_metrics_api.domain.cells import CaseChange, Cell, Cells, Counted, DurationCell, fold
 from voz_metrics_api.domain.contributions import CaseState
 from voz_metrics_api.domain.dimensions import Dimensions
-from voz_metrics_api.domain.facts import CaseFacts, EventFacts
+from voz_metrics_api.domain.facts import CaseFacts, EventFacts, JoinFacts
 from voz_metrics_api.domain.windows import Level
 from voz_streamkit.sink import Incoming
 
@@ -38,6 +40,7 @@ _LOCK_CASES = text(
     " order by tenant, case_id for update of held"
 )
 _SAVE_CASES = bulk.insert_newer(case_state, ("tenant", "case_id"), "sequence")
+_SAVE_JOINS = bulk.insert_newer(customer_join, ("tenant", "customer_key"), "number")
 _SAVE_DIMENSIONS = bulk.insert_new(dimension_set)
 _CELL = ("tenant", "bucket", "dimensions")
 _ADD = {level: bulk.insert_adding(table, _CELL) for level, table in ROLLUPS.items()}
@@ -52,7 +55,9 @@ class PostgresEffects:
     Of a message only the newest version counts, and none once it was taken back: what had been counted is undone.
     """
 
-    async def apply(self, connection: AsyncConnection, events: Sequence[Incoming[EventFacts | CaseFacts]]) -> None:
+    async def apply(
+        self, connection: AsyncConnection, events: Sequence[Incoming[EventFacts | CaseFacts | JoinFacts]]
+    ) -> None:
         """Apply facts that were never applied before. The same facts in any order and any batches end the same."""
         heard: list[EventFacts] = [incoming.event for incoming in events if isinstance(incoming.event, EventFacts)]
         cases = _newest(incoming.event for incoming in events if isinstance(incoming.event, CaseFacts))
@@ -73,6 +78,7 @@ class PostgresEffects:
             await _add(connection, minutes.at(level))
         await save_profiles(connection, heard, settlement.counting, uncounted)
         await save_timelines(connection, settlement, earlier, counted)
+        await _save_joins(connection, [each.event for each in events if isinstance(each.event, JoinFacts)])
         await connection.execute(NOTIFY, {"tenants": sorted({each.tenant for each in facts})})
 
 
@@ -105,6 +111,15 @@ async def _save_cases(connection: AsyncConnection, cases: Sequence[CaseFacts]) -
 
 def _values(state: CaseState) -> tuple[object, ...]:
     return tuple(getattr(state, name) for name in _CASE_COLUMNS[2:])
+
+
+async def _save_joins(connection: AsyncConnection, joins: Iterable[JoinFacts]) -> None:
+    newest: dict[tuple[str, str], JoinFacts] = {}
+    for join in sorted(joins, key=lambda join: join.number):
+        newest[join.tenant, join.customer_key] = join
+    if newest:
+        rows = [(*key, newest[key].joined_to, newest[key].number) for key in sorted(newest)]
+        await connection.execute(_SAVE_JOINS, bulk.parameters(customer_join, rows))
 
 
 async def _save_dimension_sets(connection: AsyncConnection, sets: Mapping[tuple[str, UUID], Dimensions]) -> None:

@@ -144,6 +144,18 @@ customer_profile = Table(
     Index("customer_profile_handles", "handles", postgresql_using="gin"),
 )
 
+# Keys of customers that turned out to be one person, and the key in force; its own for one that was parted again.
+customer_join = Table(
+    "customer_join",
+    metadata,
+    Column("tenant", Text, nullable=False),
+    Column("customer_key", Text, nullable=False),
+    Column("joined_to", Text, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant", "customer_key"),
+    Index("customer_join_joined_to", "tenant", "joined_to"),
+)
+
 touchpoint = Table(
     "touchpoint",
     metadata,

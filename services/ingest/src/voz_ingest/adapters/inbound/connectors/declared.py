@@ -8,10 +8,12 @@ from datetime import datetime
 
 from voz_ingest.adapters.inbound import sources
 from voz_ingest.adapters.inbound.connections import Connections
-from voz_ingest.adapters.inbound.sources import Mailbox, MissingOptionError, PullState, Source
+from voz_ingest.adapters.inbound.sources import MissingOptionError, PullState, Source
 from voz_ingest.adapters.outbound.guard import host_of
 from voz_ingest.domain.connection import Connection
 from voz_ingest.domain.connector import Key
+
+OWN_URLS = ("base_url", "streaming_url")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,9 @@ def connectors_of(connections: Connections, now: datetime) -> Connectors:
 
 
 def allowed_hosts(connection: Connection, source: Source) -> Collection[str]:
-    """The hosts that the source's module pins, and the one of the connection's own `base_url`."""
-    own = host_of(connection.options.get("base_url"))
-    return source.hosts | ({own} if own else set())
+    """The hosts that the source's module pins, and those of the connection's own URLs."""
+    own = {host_of(connection.options.get(name)) for name in OWN_URLS}
+    return source.hosts | {host for host in own if host}
 
 
 def _reason_to_leave(declared: Declared, now: datetime) -> str | None:
@@ -77,14 +79,11 @@ def _reason_to_leave(declared: Declared, now: datetime) -> str | None:
         return "its option `pull` is false"
     state = PullState({}, connection.options, connection.secrets, now, connection.own)
     try:
-        for ask in (source.streams, source.pull):
+        for ask in (source.streams, source.pull, source.authorise):
             if ask is not None:
                 ask(state)
     except MissingOptionError as error:
         return error.detail
+    except ValueError as error:
+        return f"its options can't be used: {error}"
     return None
-
-
-def is_mailbox(pull: object) -> bool:
-    """Whether a page is made of mails, each of which stands alone."""
-    return isinstance(pull, Mailbox)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -13,10 +13,26 @@ import structlog
 
 from voz_ingest.adapters.inbound.connectors.declared import Declared
 from voz_ingest.adapters.inbound.connectors.delivery import Delivery, Read
+from voz_ingest.adapters.inbound.connectors.reading import (
+    UnreadableError,
+    deleted_by,
+    happened_at,
+    is_expected,
+    keepable,
+    name_of,
+    reason,
+)
 from voz_ingest.adapters.inbound.connectors.streaming import listening
-from voz_ingest.adapters.inbound.sources import Advance, Mailbox, Payload, PayloadError, PullState
-from voz_ingest.adapters.outbound.guard import RefusedUrlError
-from voz_ingest.adapters.outbound.imap import ImapRefusedError
+from voz_ingest.adapters.inbound.formats import walk
+from voz_ingest.adapters.inbound.sources import (
+    Advance,
+    Mailbox,
+    Payload,
+    PayloadError,
+    Pull,
+    PullState,
+    decode_object,
+)
 from voz_ingest.adapters.outbound.transports import Transports
 from voz_ingest.adapters.outbound.web import StatusError
 from voz_ingest.domain.connector import Lease, Recent
@@ -37,18 +53,11 @@ PAGES_AT_ONCE = 1000
 """Pages of one round: a source whose pages have no end is left alone for a while."""
 EVIDENCE_AFTER = 5
 """Attempts after which an unreadable page is no accident of the network."""
+TOKEN_MARGIN_SECONDS = 60.0
 
 
 class StoppedError(Exception):
     """The process stops; nothing is wrong."""
-
-
-class UnreadableError(Exception):
-    """A page can't be read, and without it nobody knows what comes next."""
-
-    def __init__(self, payload: Payload, error: PayloadError) -> None:
-        super().__init__(f"unreadable: {error}")
-        self.payload = payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,29 +90,32 @@ class Runner:
         self._connection, self._source = declared.connection, declared.source
         self._position, self._recent, self._failures = lease.position, Recent(lease.recent), lease.failures
         self._saved_at = 0.0
+        self._token, self._token_until = "", 0.0
 
     async def run(self) -> None:
         """Until `stop`, then give the lease back; or until the lease is lost."""
-        labels = (self._connection.id, self._connection.source)
-        self._parts.metrics.running.labels(*labels).set(1)
+        running = self._parts.metrics.running.labels(self._connection.id, self._connection.source)
+        running.set(1)
         try:
             await pause(self.lease.due_in_seconds, self.stop)
             while not self.stop.is_set():
                 await pause(await self._round(), self.stop)
-            await self._parts.store.release(self.lease)
+        except StoppedError:
+            pass
         except LeaseLostError:
             self._parts.metrics.leases_lost.inc()
             _log.info("connector is another's now, or begins anew", connection=self._connection.id)
+            return
         finally:
-            self._parts.metrics.running.labels(*labels).set(0)
+            running.set(0)
+        await self._parts.store.release(self.lease)
 
     async def _round(self) -> float:
-        """Ask as long as there is more. Returns how long to wait then. Raises LeaseLostError."""
+        """Ask as long as there is more. Returns how long to wait then. Raises LeaseLostError and StoppedError."""
         try:
-            return await (self._listen() if self._source.streams else self._poll())
-        except StoppedError:
-            return 0.0
-        except LeaseLostError:
+            pulls = self._source.streams(self._state()) if self._source.streams else []
+            return await (self._listen(pulls) if pulls else self._poll())
+        except (LeaseLostError, StoppedError):
             raise
         except Exception as error:  # also a fault of ours: it must not stop the other connectors
             return await self._failed(error)
@@ -111,6 +123,7 @@ class Runner:
     async def _poll(self) -> float:
         assert self._source.pull is not None
         for _ in range(PAGES_AT_ONCE):
+            await self._authorise()
             asked = self._source.pull(self._state())
             payloads = await self._unless_stopped(
                 self._parts.transports.ask(asked, self._connection, self.declared.hosts)
@@ -127,32 +140,49 @@ class Runner:
                 return wait
         return self.declared.poll_seconds
 
-    async def _listen(self) -> float:
-        assert self._source.streams is not None
-        pulls = self._source.streams(self._state())
+    async def _listen(self, pulls: Sequence[Pull]) -> float:
+        """Listen, and ask now and then, too, where the source can be asked: streams leave things out. Raises what ends
+        a stream."""
         async with listening(pulls, self.declared, self._parts.transports) as streams:
             await self._unless_stopped(streams.opened())
-            if self._source.pull:  # what was said before the streams were open; they hold what is said meanwhile
-                await self._poll()
             await self._save(0.0)
+            ask_at = time.monotonic()
             while not self.stop.is_set():
-                payloads = await self._unless_stopped(streams.batch(MESSAGES_AT_ONCE, seconds=IDLE_SECONDS))
-                brought = self._recent.changed
+                if self._source.pull and time.monotonic() >= ask_at:
+                    ask_at = time.monotonic() + max(await self._poll(), 1.0)
+                seconds = min(IDLE_SECONDS, max(ask_at - time.monotonic(), 0.0)) if self._source.pull else IDLE_SECONDS
+                payloads = await self._unless_stopped(streams.batch(MESSAGES_AT_ONCE, seconds=seconds))
                 await self._take(payloads, each_alone=True, streamed=True)
-                if self._recent.changed or brought or time.monotonic() - self._saved_at >= SAVE_SECONDS:
+                if self._recent.changed or time.monotonic() - self._saved_at >= SAVE_SECONDS:
                     await self._save(0.0)
         return 0.0
 
+    async def _authorise(self) -> None:
+        """Have a token that is valid for a while, where the source wants one. It is kept in memory only."""
+        if self._source.authorise is None or time.monotonic() < self._token_until:
+            return
+        asked = self._source.authorise(self._state())
+        if asked is None:
+            return
+        (answer,) = await self._unless_stopped(self._parts.transports.ask(asked, self._connection, self.declared.hosts))
+        try:
+            said = decode_object(answer)
+        except PayloadError as error:
+            raise UnreadableError(answer, error) from None
+        self._token = walk.string(said, "access_token")
+        self._token_until = time.monotonic() + max((walk.number(said, "expires_in") or 0.0) - TOKEN_MARGIN_SECONDS, 0.0)
+
     async def _take(self, payloads: Sequence[Payload], *, each_alone: bool, streamed: bool = False) -> Advance:
         """Deliver what payloads hold, then stand behind them. `each_alone`: one that can't be read is put aside."""
-        reads, advance = [], Advance(self._position)
+        reads, names, advance = [], dict[str, None](), Advance(self._position)
         for payload in payloads:
-            if not streamed or self._source.wanted is None or self._source.wanted(payload):
-                drafts = await self._drafts(payload, each_alone)
-                reads.append(Read(payload, self._fresh(drafts, streamed)))
-        if any(read.drafts for read in reads):
+            if streamed and self._source.wanted and not self._source.wanted(payload):
+                continue
+            drafts = await self._drafts(payload, each_alone)
+            reads.append(Read(payload, self._fresh(payload, drafts, names, streamed)))
+        if names:
             await self._insist(lambda: self._parts.delivery.deliver(self._connection, self._source, reads))
-            self._recent.add(_id(draft) for read in reads for draft in read.drafts if _id(draft))
+            self._recent.add(names)
         assert self._source.advance is not None
         for payload in payloads:
             try:
@@ -161,7 +191,7 @@ class Runner:
                 if not each_alone:
                     raise UnreadableError(payload, error) from None
                 continue
-            self._position = advance.position
+            self._position = keepable(advance.position)
         return advance
 
     async def _drafts(self, payload: Payload, each_alone: bool) -> Sequence[Draft]:
@@ -173,13 +203,27 @@ class Runner:
             await self._put_aside(payload, str(error))
             return []
 
-    def _fresh(self, drafts: Sequence[Draft], streamed: bool) -> Sequence[Draft]:
-        """What wasn't brought before. Of a stream, deletions of what was never brought are nobody's."""
-        known = [draft for draft in drafts if _id(draft) in self._recent]
-        rest = [draft for draft in drafts if _id(draft) not in self._recent]
-        fresh = [draft for draft in rest if not streamed or _deleted(draft) is None or _deleted(draft) in self._recent]
-        self._count("known", len(known))
-        self._count("passed_over", len(rest) - len(fresh))
+    def _fresh(
+        self, payload: Payload, drafts: Sequence[Draft], names: dict[str, None], streamed: bool
+    ) -> Sequence[Draft]:
+        """What wasn't brought before, nor stands in `names`, to which it is added.
+
+        Passed over is, of a page, what happened before the connector began; of a stream, deletions of what it never
+        brought: they are nobody's here.
+        """
+        begins = self._source.begins(self._state()) if self._source.begins and not streamed else None
+        fresh = []
+        for place, draft in enumerate(drafts):
+            name, deleted, happened = name_of(payload, place, draft), deleted_by(draft), happened_at(draft)
+            if name in names or name in self._recent:
+                self._count("known", 1)
+            elif (begins and happened and happened < begins) or (
+                streamed and deleted is not None and deleted not in names and deleted not in self._recent
+            ):
+                self._count("passed_over", 1)
+            else:
+                names[name] = None
+                fresh.append(draft)
         return fresh
 
     async def _save(self, wait_seconds: float) -> None:
@@ -199,21 +243,16 @@ class Runner:
         match error:
             case StatusError():
                 wait, detail = self._refused(error, wait)
-            case LogUnavailableError():
-                wait = max(wait, error.retry_after_seconds)
             case UnreadableError() if self._failures == EVIDENCE_AFTER:
                 await self._put_aside(error.payload, str(error))
-        self._parts.metrics.failures.labels(self._connection.id, self._connection.source, _reason(error)).inc()
-        expected = is_transient(error) or isinstance(
-            error, StatusError | LogUnavailableError | UnreadableError | RefusedUrlError | ImapRefusedError
-        )
+        self._parts.metrics.failures.labels(self._connection.id, self._connection.source, reason(error)).inc()
         _log.warning(
             "connector failed",
             connection=self._connection.id,
             error=detail[:500],
             failures=self._failures,
             wait_seconds=round(wait, 3),
-            exc_info=None if expected else error,
+            exc_info=None if is_expected(error) else error,
         )
         await self._insist(
             lambda: self._parts.store.fail(
@@ -229,6 +268,8 @@ class Runner:
         payload = Payload(fetched.body, fetched.headers, options=self._connection.options, received_at=now)
         advance = self._source.refused and self._source.refused(self._state(), fetched.status, payload)
         told = refusal_seconds(fetched.headers, now)
+        if fetched.status == 401:  # a token may be revoked before its time
+            self._token_until = 0.0
         if advance:
             self._position = advance.position
             if advance.again and self._failures == 1:
@@ -242,14 +283,12 @@ class Runner:
     async def _put_aside(self, payload: Payload, detail: str) -> None:
         evidence = self._parts.delivery.evidence
         await self._insist(
-            lambda: evidence.put(
-                self._connection, payload.body, payload.headers, reason="unreadable", detail=detail
-            )
+            lambda: evidence.put(self._connection, payload.body, payload.headers, reason="unreadable", detail=detail)
         )
 
     async def _insist(self, step: Callable[[], Awaitable[None]]) -> None:
-        """Do it, again and again while Kafka or PostgreSQL is away, as long as the lease is held. Raises LeaseLostError,
-        and StoppedError when the process stops meanwhile."""
+        """Do it, again and again while Kafka or PostgreSQL is away, as long as the lease is held. Raises
+        LeaseLostError, and StoppedError when the process stops meanwhile."""
         while True:
             if time.monotonic() >= self.held_until:
                 raise LeaseLostError("the lease has run out")
@@ -257,6 +296,7 @@ class Runner:
                 return await step()
             except LogUnavailableError as error:
                 _log.warning("the log is away", connection=self._connection.id, error=error.detail)
+                self._parts.metrics.failures.labels(self._connection.id, self._connection.source, "kafka").inc()
             except Exception as error:
                 if not is_transient(error):
                     raise
@@ -281,34 +321,8 @@ class Runner:
     def _state(self) -> PullState:
         connection = self._connection
         return PullState(
-            self._position, connection.options, connection.secrets, datetime.now(UTC), connection.own
+            self._position, connection.options, connection.secrets, datetime.now(UTC), connection.own, self._token
         )
 
     def _count(self, outcome: str, events: int) -> None:
-        if events:
-            self._parts.metrics.events.labels(self._connection.id, self._connection.source, outcome).inc(events)
-
-
-def _reason(error: Exception) -> str:
-    match error:
-        case StatusError():
-            status = error.fetched.status
-            return "rate" if status == 429 else "server" if status >= 500 else "refused"
-        case UnreadableError():
-            return "unreadable"
-        case LogUnavailableError():
-            return "kafka"
-        case RefusedUrlError() | ImapRefusedError():
-            return "refused"
-    return "network" if is_transient(error) else "error"
-
-
-def _id(draft: Draft) -> str:
-    said = draft.plain.get("id") if isinstance(draft.plain, dict) else None
-    return said if isinstance(said, str) else ""
-
-
-def _deleted(draft: Draft) -> str | None:
-    attributes = draft.plain.get("attributes") if isinstance(draft.plain, dict) else None
-    said = attributes.get("deletion_of") if isinstance(attributes, dict) else None
-    return said if isinstance(said, str) else None
+        self._parts.metrics.events.labels(self._connection.id, self._connection.source, outcome).inc(events)

@@ -121,8 +121,8 @@ def event(
         return {}
     moment = _moment(mail, received_at)
     message_id = next(iter(_ids(mail, "message-id")), "") or ids.compose(number)
-    identity = message_id or ids.digest(sender.address, moment or "", mail.first("subject"), mail.text)
-    mailboxes = [sender.address] if sent else [mailbox, *(each.address for each in recipients)]
+    identity = message_id or ids.digest(sender.address, mail.first("date"), mail.first("subject"), mail.text)
+    boxes = [sender.address] if sent else [mailbox, *(each.address for each in recipients)]
     return some(
         id=identity,
         source=source,
@@ -134,7 +134,7 @@ def event(
         occurred_at=moment,
         attributes=attributes(
             subject=mail.first("subject"),
-            mailbox=next((each for each in mailboxes if each == mailbox or is_own(accounts, each)), ""),
+            mailbox=next((each for each in boxes if each and (each == mailbox or is_own(accounts, each))), ""),
             quoted=reply.cut,
             **about,
         ),

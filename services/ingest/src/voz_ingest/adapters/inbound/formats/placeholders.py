@@ -29,7 +29,8 @@ _TICKET_ITSELF = ("ticket", "", "zdticket", "zendeskticket", "zd", "zendesk")
 _TAG = re.compile(r"</?[a-z][^<>]*>", re.IGNORECASE)
 _RULE = re.compile(r"^-{10,}\s*$", re.MULTILINE)
 _HEADER = re.compile(r"(?P<author>[^\n]{1,100}?), [^\n]*\d[^\n]*\n+")  # Ana López, 20 nov 2026, 10:00
-_PREFIX = re.compile(r"(?P<author>[^:<>\n]{1,100}?) : (?=<)")  # Ana López : <div>…
+_PREFIX = re.compile(r"(?P<author>[^:<>\n]{1,100}?) : ")  # Ana López : <div>…
+_FULL_NAME = re.compile(r"[A-ZÀ-Þ][\w'’-]*( [\w'’-]+)? [A-ZÀ-Þ][\w'’-]*")
 _CREATED = re.compile(r"creat|new|open|nuev|nov[ao]|neu|nouv|nuov|crea|erstell", re.IGNORECASE)
 _CHANGE = re.compile(r"status\W+from\W*(\w+)")  # {status:{from:4,to:6}}
 _PUBLIC = (
@@ -145,6 +146,8 @@ class _Told:
             address if "@" in address else ""
         )
         handle = handle or said.get("requesterphone", "contactphone", "requestermobile", "contactmobile", "phone")
+        if not handle:
+            number = number or ids.compose(said.get("contactuniqueexternalid", "requesteruniqueexternalid"))
         parts = (said.get("requesterfirstname", "contactfirstname"), said.get("requesterlastname", "contactlastname"))
         full = said.get("requestername", "contactname", "customername", "name") or name or people.full_name(*parts)
         person = walk.some(id=number, handle=handle[:255], name=people.full_name(full))
@@ -165,15 +168,15 @@ class _Told:
         public = said.get("latestcommentispublic", "commentispublic", "commentpublic", "ispublic", "public")
         if public == "false" or said.get("noteprivate", "commentprivate", "private") == "true":
             return Message("")
-        found = _message(said.get(*_PUBLIC))
+        found = self._message(said.get(*_PUBLIC))
         if found.text:
             return found
-        latest = _message(said.get(*_LATEST))
+        latest = self._message(said.get(*_LATEST))
         return latest if public == "true" or self._is_requester(latest.author) else Message("")
 
     def messages(self) -> Iterator[Fields]:
         """The comment; where there is none beside it the description, unless the body tells of something else."""
-        comment, first = self.comment, _message(self.said.get("verbatimdescription", "description", "desc"))
+        comment, first = self.comment, self._message(self.said.get("verbatimdescription", "description", "desc"))
         if comment.text and bare(comment.text) != bare(first.text):
             name = ids.compose("comment", self.said.get("commentid", "latestcommentid", "noteid"))
             name = name or ids.compose("ticket", self.number, "comment", ids.digest(comment.text))
@@ -241,15 +244,19 @@ class _Told:
             return bare(email) == bare(person.get("handle", ""))
         return bool(name) and bare(name) == bare(person.get("name", ""))
 
+    def _message(self, said: str) -> Message:
+        """A text as vendors render it: under a rule and the line of its author, or with the author's name before it."""
+        said, author = said.strip(), ""
+        if _RULE.match(said):
+            said = next((part.strip() for part in _RULE.split(said) if part.strip()), "")
+            header = _HEADER.match(said)
+            if header:
+                author, said = header["author"].strip(), said[header.end() :]
+        elif (prefix := _PREFIX.match(said)) and (_TAG.match(said, prefix.end()) or self._is_name(prefix["author"])):
+            author, said = prefix["author"].strip(), said[prefix.end() :]
+        return Message(tickets.words(said) if _TAG.search(said) else reply.cut(said).text, author)
 
-def _message(said: str) -> Message:
-    """A text as vendors render it: under a rule and the line of its author, or with the author's name before it."""
-    said, author = said.strip(), ""
-    if _RULE.match(said):
-        said = next((part.strip() for part in _RULE.split(said) if part.strip()), "")
-        header = _HEADER.match(said)
-        if header:
-            author, said = header["author"].strip(), said[header.end() :]
-    elif prefix := _PREFIX.match(said):
-        author, said = prefix["author"].strip(), said[prefix.end() :]
-    return Message(tickets.words(said) if _TAG.search(said) else reply.cut(said).text, author)
+    def _is_name(self, words: str) -> bool:
+        """Whether words before a colon are somebody's name, not the beginning of a text."""
+        known = (self.requester.get("name", ""), self.said.get("agentname"), self.said.get("assigneename"))
+        return bare(words) in map(bare, filter(None, known)) or _FULL_NAME.fullmatch(words) is not None

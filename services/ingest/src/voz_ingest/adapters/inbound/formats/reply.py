@@ -175,8 +175,9 @@ def _unsigned(lines: Sequence[str], *, may_be_all: bool) -> tuple[Sequence[str],
     if lines and words.BANNER.match(lines[first]) and "" in lines[first:]:
         lines = lines[lines.index("", first) :]
         first = next((index for index, line in enumerate(lines) if line), 0)
-    ends = [*_signature(lines), *_sent_from(lines), *_notices(lines), *_contact(lines)]
-    end = min((end for end in ends if end > first or may_be_all), default=len(lines))
+    end = len(lines)
+    for ends in (_signature, _notices, _sent_from, _contact):
+        end = min((found for found in ends(lines[:end]) if found > first or may_be_all), default=end)
     return lines[:end], lines[end:]
 
 

@@ -1,4 +1,4 @@
-"""Moments as sources write them, as RFC 3339 in UTC; None for what is no moment."""
+"""Moments as sources write them, as RFC 3339 in UTC; None for what is no moment, or is before any that events have."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from voz_ingest.adapters.inbound.formats import walk
+from voz_ingest.domain.reading import EARLIEST
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FRACTION = re.compile(r"(\.\d{6})\d+")
+_UTC = re.compile(r"\s+(UTC|GMT)$")
+_APART = re.compile(r"\s+(?=[+-]\d\d:?\d\d$)")
 
 
 def seconds(value: Any) -> str | None:
@@ -29,11 +32,12 @@ def microseconds(value: Any) -> str | None:
 
 
 def iso(value: Any, zone: tzinfo = UTC) -> str | None:
-    """ISO 8601 with any number of decimals; one that says no zone is in `zone`."""
+    """ISO 8601 with any number of decimals; one that says no zone is in `zone`. Its zone may stand apart, or be UTC."""
     if not isinstance(value, str):
         return None
+    said = _APART.sub("", _UTC.sub("Z", value.strip().upper()))
     try:
-        moment = datetime.fromisoformat(_FRACTION.sub(r"\1", value.strip().upper()))
+        moment = datetime.fromisoformat(_FRACTION.sub(r"\1", said))
     except ValueError:
         return None
     return rfc3339(moment if moment.tzinfo else moment.replace(tzinfo=zone))
@@ -53,6 +57,8 @@ def mail(value: Any) -> str | None:
 def rfc3339(moment: datetime) -> str | None:
     """An aware moment, in UTC."""
     try:
+        if moment < EARLIEST:  # a zero, or a slip such as stands in Google's own example of a review
+            return None
         return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
     except (OverflowError, ValueError):
         return None

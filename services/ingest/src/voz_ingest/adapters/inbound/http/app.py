@@ -8,6 +8,7 @@ from starlette.middleware import Middleware
 from voz_ingest.adapters.inbound.connections import ConnectionsInForce, NoConnections
 from voz_ingest.adapters.inbound.http import document
 from voz_ingest.adapters.inbound.http.events import EventsEndpoint
+from voz_ingest.adapters.inbound.http.identities import routes as identity_routes
 from voz_ingest.adapters.inbound.http.intake import Intake
 from voz_ingest.adapters.inbound.http.snippet import add_snippet
 from voz_ingest.adapters.inbound.http.webhooks import WebhookPorts, WebhooksEndpoint
@@ -15,7 +16,7 @@ from voz_ingest.config import Settings
 from voz_ingest.domain.budget import ByteBudget
 from voz_ingest.domain.quota import DailyUsage
 from voz_ingest.metrics import IngestMetrics
-from voz_ingest.ports import EventLog
+from voz_ingest.ports import EventLog, IdentityDesk
 from voz_streamkit.health import Health
 from voz_streamkit.http.app import create_app
 from voz_streamkit.http.hot import HotMiddleware, HotRoutes, Route
@@ -32,6 +33,7 @@ def build_app(
     webhooks: WebhookPorts,
     connections: ConnectionsInForce | None = None,
     usage: DailyUsage | None = None,
+    identities: IdentityDesk | None = None,
 ) -> FastAPI:
     """The HTTP service over a log. Its `state.api_keys` (streamkit's auth) is still to be set; its `state.hot` are the
     routes that may go the short way."""
@@ -52,5 +54,7 @@ def build_app(
     )
     app.user_middleware.append(Middleware(HotMiddleware, routes=hot))  # the innermost one
     add_snippet(app)
+    app.state.identities = identities
+    app.include_router(identity_routes(lambda tenant: intake.connections.value.tenant(tenant).pseudonym_key))
     document.complete(app)
     return app

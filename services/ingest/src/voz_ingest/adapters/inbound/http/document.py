@@ -281,7 +281,11 @@ def complete(app: FastAPI) -> None:
         components.setdefault("schemas", {}).update(SCHEMAS)
         schema["paths"] = {EVENTS_PATH: _EVENTS, WEBHOOKS_PATH: _WEBHOOKS, **schema["paths"]}
         components["securitySchemes"] = {
-            "key": {"type": "http", "scheme": "bearer", "description": "An API key with the scope `events:write`."}
+            "key": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "An API key with the scope `events:write`; for identities `admin`.",
+            }
         }
         return schema
 

@@ -34,7 +34,8 @@ class EventsEndpoint:
         if request.method != "POST":
             raise Problem(405, "Events are sent with POST.", headers={"Allow": "POST"})
         headers = request.headers
-        tenant = authorise(self._keys(), headers.get("authorization", ""), EVENTS_WRITE).tenant
+        principal = authorise(self._keys(), headers.get("authorization", ""), EVENTS_WRITE)
+        tenant, sent_by = principal.tenant, f"key:{principal.key_id}"
         self._intake.admit(tenant)
         media_type, key = _media_type(headers), _idempotency_key(headers)
         if request.body is not None and media_type not in NDJSON:
@@ -42,7 +43,7 @@ class EventsEndpoint:
             drafts, many = self._read(headers, media_type, body)
             if len(drafts) <= PART_EVENTS:
                 outcome = await self._intake.submit_at_once(
-                    tenant, headers, drafts, size=len(body), idempotency_key=key
+                    tenant, headers, drafts, size=len(body), idempotency_key=key, sent_by=sent_by
                 )
                 return answer(outcome, many=many)
         many = media_type in NDJSON
@@ -56,7 +57,7 @@ class EventsEndpoint:
                 drafts, many = self._read(headers, media_type, body)
                 await submit_whole(submission, drafts, max_events=self._settings.max_batch_events)
 
-        submitted = await self._intake.submit(tenant, headers, work, idempotency_key=key)
+        submitted = await self._intake.submit(tenant, headers, work, idempotency_key=key, sent_by=sent_by)
         return Answer(400) if submitted is None else answer(submitted, many=many)
 
     def _read(self, headers: Mapping[str, str], media_type: str, body: bytes) -> tuple[list[Draft], bool]:

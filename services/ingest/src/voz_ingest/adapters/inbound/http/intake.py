@@ -13,7 +13,7 @@ from uuid import uuid4
 import structlog
 from starlette.requests import ClientDisconnect
 
-from voz_ingest.adapters.inbound.connections import ConnectionsInForce
+from voz_ingest.adapters.inbound.connections import ConnectionsInForce, Tenant
 from voz_ingest.adapters.inbound.http.answers import interrupted
 from voz_ingest.config import Settings
 from voz_ingest.domain.budget import ByteBudget, Held, OverBudgetError
@@ -49,6 +49,7 @@ class Intake:
         self._log, self._budget, self._metrics = log, budget, metrics
         self._traced = settings.otlp_endpoint is not None
         self._default_limits = TenantLimits(settings.rate_events_per_second, settings.rate_burst_events)
+        self._limits_of: dict[str, tuple[Tenant, TenantLimits]] = {}
         self._rate = RateLimit()
         self._usage = usage
 
@@ -60,11 +61,12 @@ class Intake:
             self._metrics.refused.labels("rate").inc()
             detail = f"More than {limits.events_per_second:g} events a second from this tenant."
             raise _too_much(detail, wait_seconds)
-        now = datetime.now(UTC)
-        if limits.events_per_day is not None and self._usage.used(tenant, now) >= limits.events_per_day:
-            self._metrics.refused.labels("quota").inc()
-            detail = f"More than {limits.events_per_day} events today from this tenant; the day is UTC's."
-            raise _too_much(detail, seconds_until_tomorrow(now))
+        if limits.events_per_day is not None:
+            now = datetime.now(UTC)
+            if self._usage.used(tenant, now) >= limits.events_per_day:
+                self._metrics.refused.labels("quota").inc()
+                detail = f"More than {limits.events_per_day} events today from this tenant; the day is UTC's."
+                raise _too_much(detail, seconds_until_tomorrow(now))
 
     async def submit(
         self,
@@ -74,12 +76,13 @@ class Intake:
         *,
         company_ids: bool = True,
         idempotency_key: str = "",
+        sent_by: str = "",
     ) -> Outcome | None:
         """What became of the events that `work` hands over; None when the client went away meanwhile.
 
         Raises Problem: what `work` raises, 503 when there is no room or the log doesn't acknowledge.
         """
-        submission = self._begin(tenant, headers, company_ids, idempotency_key)
+        submission = self._begin(tenant, headers, company_ids, idempotency_key, sent_by)
         with self._budget.hold() as held:
             try:
                 await work(submission, held)
@@ -102,10 +105,11 @@ class Intake:
         size: int,
         company_ids: bool = True,
         idempotency_key: str = "",
+        sent_by: str = "",
     ) -> Outcome:
         """The same for the few events of a small body that is there already, `size` bytes; without the machinery that
         bodies need which are still to come. Raises Problem 503."""
-        submission = self._begin(tenant, headers, company_ids, idempotency_key)
+        submission = self._begin(tenant, headers, company_ids, idempotency_key, sent_by)
         held = 0
         try:
             self._budget.take(size)
@@ -117,7 +121,9 @@ class Intake:
             self._budget.give(held)
             self._account(tenant, submission.outcome)
 
-    def _begin(self, tenant: str, headers: Mapping[str, str], company_ids: bool, idempotency_key: str) -> Submission:
+    def _begin(
+        self, tenant: str, headers: Mapping[str, str], company_ids: bool, idempotency_key: str, sent_by: str
+    ) -> Submission:
         return Submission(
             self._log,
             uuid4,
@@ -128,6 +134,7 @@ class Intake:
             pseudonym_key=self.connections.value.tenant(tenant).pseudonym_key,
             idempotency_key=idempotency_key,
             traceparent=inject_traceparent() if self._traced else _traceparent(headers),
+            sent_by=sent_by,
         )
 
     def _account(self, tenant: str, outcome: Outcome) -> None:
@@ -140,7 +147,11 @@ class Intake:
         self._usage.charge(tenant, accepted, datetime.now(UTC))
 
     def _limits(self, tenant: str) -> TenantLimits:
-        return self.connections.value.tenant(tenant).limits(self._default_limits)
+        said = self.connections.value.tenant(tenant)
+        known = self._limits_of.get(tenant)
+        if known is None or known[0] is not said:
+            known = self._limits_of[tenant] = (said, said.limits(self._default_limits))
+        return known[1]
 
     def _interrupted(self, error: Problem | OverBudgetError | LogUnavailableError, submission: Submission) -> Problem:
         """The problem to answer, saying what had been accepted before it."""

@@ -93,7 +93,9 @@ class WebhooksEndpoint:
             await submit_whole(submission, drafts, max_events=self._settings.max_batch_events)
 
         company_ids = not source.knows_customers_itself(connection.options)
-        outcome = await self._intake.submit(connection.tenant, request.headers, work, company_ids=company_ids)
+        outcome = await self._intake.submit(
+            connection.tenant, request.headers, work, company_ids=company_ids, sent_by=f"connection:{connection.id}"
+        )
         if outcome is None or payload is None:
             return Answer(400)
         if outcome.rejected:

@@ -15,6 +15,9 @@ source can do; all of it is pure. Adding a source is adding its file (and its fi
   answer is a payload for `parse`.
 - `pull(state) -> Pull | Mailbox` and `advance(state, payload) -> Advance`: how a connector asks the source for what is
   new, and where it stands then. Raises MissingOptionError when the connection doesn't say enough to ask.
+- `authorise(state) -> Pull | None`: the request for an access token (OAuth 2.0), which then is `state.token` until it
+  expires; None: it needs none.
+- `begins(state) -> datetime`: what happened before that isn't wanted, though pages may show it.
 - `streams(state) -> list[Pull]`: streams to listen to once `pull`, if there is one, has brought what came before. Every
   message is a payload, for `advance` too. `wanted(payload) -> bool`: whether a message concerns the company at all.
 - `refused(state, status, payload) -> Advance | None`: what a refusal means: where to go on, and after how long; None:
@@ -24,6 +27,7 @@ source can do; all of it is pure. Adding a source is adding its file (and its fi
 - `check(options)`: raises ValueError for options of a connection that the source can't use.
 - `CUSTOMER_IDS`: `"source"` (default), a customer's id is the source's own; `"company"`, it is the company's, the same
   person whatever the source.
+- `PHONE_IDS = True`: customers' ids are telephone numbers, so that a link of the number finds them.
 - `SUCCESS`: the status that the source wants to hear, where it isn't 202.
 """
 
@@ -99,12 +103,14 @@ class PullState:
     secrets: tuple[str, ...]
     now: datetime
     own: frozenset[str] = frozenset()
+    token: str = field(default="", repr=False)
+    """What `authorise` has brought."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """What to ask for. `http`: one request, whose answer is a payload. `sse`, `websocket`: a stream, whose every message
-    is a payload; one of `sse` is `{"event": …, "payload": …, "id": …}`, all strings."""
+    """What to ask for. `http`: one request, whose answer is a payload. `sse`, `websocket`: a stream, whose every
+    message is a payload; one of `sse` is `{"event": …, "payload": …, "id": …}`, all strings."""
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -162,6 +168,8 @@ class Source:
     announced: Callable[[Payload, Sequence[str]], list[Pull]] | None
     pull: Callable[[PullState], Pull | Mailbox] | None
     advance: Callable[[PullState, Payload], Advance] | None
+    authorise: Callable[[PullState], Pull | None] | None
+    begins: Callable[[PullState], datetime] | None
     streams: Callable[[PullState], list[Pull]] | None
     wanted: Callable[[Payload], bool] | None
     refused: Callable[[PullState, int, Payload], Advance | None] | None
@@ -170,6 +178,7 @@ class Source:
     check: Callable[[Mapping[str, Any]], None] | None
     customer_ids: Literal["source", "company"]
     success: int
+    phone_ids: bool
 
     @property
     def connects(self) -> bool:
@@ -182,7 +191,8 @@ class Source:
         drafts, instance = self.parse(payload), payload.options.get("instance")
         if instance is None:
             return drafts
-        ids = (*_IDS, ("customer", "id")) if self.knows_customers_itself(payload.options) else _IDS
+        own = (("customer", "id"), ("profile", f"id.{self.name}"))
+        ids = (*_IDS, *own) if self.knows_customers_itself(payload.options) else _IDS
         return [_of_instance(str(instance), draft, ids) for draft in drafts]
 
     def knows_customers_itself(self, options: Mapping[str, Any]) -> bool:
@@ -223,6 +233,8 @@ def load(name: str) -> Source:
         announced=getattr(module, "announced", None),
         pull=getattr(module, "pull", None),
         advance=getattr(module, "advance", None),
+        authorise=getattr(module, "authorise", None),
+        begins=getattr(module, "begins", None),
         streams=getattr(module, "streams", None),
         wanted=getattr(module, "wanted", None),
         refused=getattr(module, "refused", None),
@@ -231,7 +243,18 @@ def load(name: str) -> Source:
         check=getattr(module, "check", None),
         customer_ids=getattr(module, "CUSTOMER_IDS", "source"),
         success=getattr(module, "SUCCESS", 202),
+        phone_ids=getattr(module, "PHONE_IDS", False),
     )
+
+
+def has_phone_ids(name: str) -> bool:
+    """Whether the ids of people at a source are telephone numbers; no at one that isn't known."""
+    return name in _names() and load(name).phone_ids
+
+
+@cache
+def _names() -> frozenset[str]:
+    return frozenset(names())
 
 
 def _of_instance(instance: str, draft: Draft, ids: Iterable[tuple[str, ...]]) -> Draft:

@@ -16,12 +16,13 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
-from voz_ingest.adapters.inbound.formats import ids, money, people, times, walk
+from voz_ingest.adapters.inbound.formats import ids, jwt, money, people, pulling, times, walk
 from voz_ingest.adapters.inbound.formats.drafts import attributes, once
 from voz_ingest.adapters.inbound.formats.walk import Fields
-from voz_ingest.adapters.inbound.sources import Payload, PayloadError, decode, decode_object
+from voz_ingest.adapters.inbound.sources import Advance, Payload, PayloadError, Pull, PullState, decode, decode_object
 from voz_ingest.domain.draft import Draft
 
 _REVIEW, _RESPONSE = "customerReviews", "customerReviewResponses"
@@ -215,3 +216,82 @@ def _opened(token: str, at: str) -> Fields:
     except (binascii.Error, ValueError):
         raise PayloadError(at, "must be a JWS, whose parts are base64") from None
     return walk.fields(document)
+
+
+# How it is asked: with a key the API, newest first; without one the public feed, which ends after ten pages.
+# https://developer.apple.com/documentation/appstoreconnectapi/generating-tokens-for-api-requests
+HOSTS = frozenset({"api.appstoreconnect.apple.com", "itunes.apple.com"})
+POLL_SECONDS = 900.0
+_API_URL, _FEED_URL = "https://api.appstoreconnect.apple.com", "https://itunes.apple.com"
+_TOKEN_SECONDS = 900
+"""Apple takes no token that is valid for more than twenty minutes."""
+_LAST_PAGE = 10
+_LETTERS = re.compile(r"[A-Za-z]{2}")
+
+
+def pull(state: PullState) -> Pull:
+    """The next page of an app's reviews."""
+    feeds = _feeds(state)
+    app, following = pulling.option(state, "app"), pulling.next_page(state, feeds)
+    base = walk.string(dict(state.options), "base_url")
+    if _has_key(state):
+        query = [("sort", "-createdDate"), ("limit", "200"), ("include", "response")]
+        first = pulling.url(base or _API_URL, "v1", "apps", app, "customerReviews", query=query)
+        return Pull(following or first, {"Authorization": f"Bearer {_token(state)}"})
+    country, page = pulling.feed(state, feeds)[0], following or "1"
+    where = (country, "rss", "customerreviews", f"page={page}", f"id={app}", "sortby=mostrecent", "json")
+    return Pull("/".join(((base or _FEED_URL).rstrip("/"), *where)))
+
+
+def begins(state: PullState) -> datetime:
+    """When the feed was first asked, less what it looks back."""
+    return pulling.begins(state, _feeds(state))
+
+
+def advance(state: PullState, payload: Payload) -> Advance:
+    """Behind a page. Raises PayloadError."""
+    page, feeds = decode_object(payload), _feeds(state)
+    if _has_key(state):
+        if not isinstance(page.get("data"), list):
+            raise PayloadError("/data", "must be an array")
+        dates = [walk.string(review, "attributes", "createdDate") for review in walk.objects(page, "data")]
+        return pulling.walked(state, feeds, dates, walk.string(page, "links", "next"))
+    if not isinstance(page.get("feed"), dict):
+        raise PayloadError("/feed", "must be an object")
+    entries = page["feed"].get("entry")
+    reviews = [
+        entry for entry in ([entries] if isinstance(entries, dict) else walk.objects(entries)) if "im:rating" in entry
+    ]
+    dates = [walk.string(review, "updated", "label") for review in reviews]
+    number = int(pulling.next_page(state, feeds) or 1) + 1
+    return pulling.walked(state, feeds, dates, str(number) if dates and number <= _LAST_PAGE else "")
+
+
+def refused(state: PullState, status: int, payload: Payload) -> Advance | None:
+    """A page that isn't known any more: the first one."""
+    return pulling.rescanned(state, _feeds(state)) if status in (400, 404, 410) else None
+
+
+def _feeds(state: PullState) -> list[str]:
+    """Of the API the app, of the public feed the app in each country. Raises MissingOptionError."""
+    app = pulling.option(state, "app")
+    if _has_key(state):
+        return [f"app/{app}"]
+    countries = [country.lower() for country in pulling.listed(state, "countries") if _LETTERS.fullmatch(country)]
+    if not countries or not app.isdecimal():
+        pulling.option(state, "key_id")
+    return countries
+
+
+def _has_key(state: PullState) -> bool:
+    return bool(walk.string(dict(state.options), "key_id"))
+
+
+def _token(state: PullState) -> str:
+    """Who asks, for a quarter of an hour. The key is the one that App Store Connect gives once, a `.p8` file."""
+    issued = int(state.now.timestamp())
+    claims = {"iss": walk.string(dict(state.options), "issuer"), "iat": issued, "exp": issued + _TOKEN_SECONDS}
+    if not claims["iss"]:  # an individual key
+        claims = {"sub": "user", "iat": issued, "exp": issued + _TOKEN_SECONDS}
+    header = {"kid": pulling.option(state, "key_id")}
+    return jwt.signed(header, {**claims, "aud": "appstoreconnect-v1"}, pulling.credential(state, "private_key"))

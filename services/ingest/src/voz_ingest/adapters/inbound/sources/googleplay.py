@@ -14,11 +14,22 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator
+from datetime import datetime
+from urllib.parse import urlencode
 
-from voz_ingest.adapters.inbound.formats import ids, people, times, walk
+from voz_ingest.adapters.inbound.formats import ids, jwt, people, pulling, times, walk
 from voz_ingest.adapters.inbound.formats.drafts import attributes, once
 from voz_ingest.adapters.inbound.formats.walk import Fields
-from voz_ingest.adapters.inbound.sources import Payload, PayloadError, decode, decode_object
+from voz_ingest.adapters.inbound.sources import (
+    Advance,
+    MissingOptionError,
+    Payload,
+    PayloadError,
+    Pull,
+    PullState,
+    decode,
+    decode_object,
+)
 from voz_ingest.domain.draft import Draft
 
 _STATUSES = {1: "renewed", 2: "renewed", 3: "cancelled", 4: "started", 7: "renewed", 12: "ended", 13: "ended"}
@@ -151,3 +162,94 @@ def _purchase(name: str, notification: Fields, kind: int) -> Fields:
         return {"transaction": {"type": "order_paid"}} if kind == _BOUGHT else {}
     order = walk.identifier(notification, "orderId")
     return {"transaction": walk.some(type="refund", order_id=order[:255])}
+
+
+# How it is asked: reviews that were written or changed in the last week (the API shows no others), newest first.
+# https://developers.google.com/identity/protocols/oauth2/service-account#httprest
+HOSTS = frozenset({"androidpublisher.googleapis.com", "oauth2.googleapis.com"})
+POLL_SECONDS = 900.0
+_API, _TOKENS = "https://androidpublisher.googleapis.com", "https://oauth2.googleapis.com"
+_SCOPE = "https://www.googleapis.com/auth/androidpublisher"
+_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_TOKEN_SECONDS = 3600
+
+
+def authorise(state: PullState) -> Pull | None:
+    """An access token for a service account's key; none where the options have one already."""
+    account = _service_account(state)
+    if not account:
+        return None
+    issued = int(state.now.timestamp())
+    claims = {
+        "iss": walk.string(account, "client_email"),
+        "scope": _SCOPE,
+        "aud": f"{_TOKENS}/token",
+        "iat": issued,
+        "exp": issued + _TOKEN_SECONDS,
+    }
+    key_id = {"kid": walk.string(account, "private_key_id")}
+    assertion = jwt.signed(key_id, claims, walk.string(account, "private_key"))
+    body = urlencode({"grant_type": _GRANT, "assertion": assertion}).encode()
+    base = walk.string(dict(state.options), "base_url") or _TOKENS
+    return Pull(f"{base}/token", {"Content-Type": "application/x-www-form-urlencoded"}, method="POST", body=body)
+
+
+def pull(state: PullState) -> Pull:
+    """The next page of an app's reviews."""
+    feeds = _feeds(state)
+    app = pulling.feed(state, feeds)[0]
+    base = walk.string(dict(state.options), "base_url") or _API
+    query = [("maxResults", "100"), ("token", pulling.next_page(state, feeds))]
+    address = pulling.url(base, "androidpublisher", "v3", "applications", app, "reviews", query=query)
+    token = walk.string(dict(state.options), "access_token") or state.token
+    return Pull(address, {"Authorization": f"Bearer {token}"})
+
+
+def begins(state: PullState) -> datetime:
+    """When the feed was first asked, less what it looks back."""
+    return pulling.begins(state, _feeds(state))
+
+
+def advance(state: PullState, payload: Payload) -> Advance:
+    """Behind a page; one without reviews has no `reviews`. Raises PayloadError."""
+    page = decode_object(payload)
+    written = [
+        max(
+            filter(None, (_when(walk.fields(comment, "userComment")) for comment in walk.objects(review, "comments"))),
+            default=None,
+        )
+        for review in walk.objects(page, "reviews")
+    ]
+    following = walk.string(page, "tokenPagination", "nextPageToken")
+    return pulling.walked(state, _feeds(state), written, following)
+
+
+def refused(state: PullState, status: int, payload: Payload) -> Advance | None:
+    """A page that isn't known any more: the first one."""
+    return pulling.rescanned(state, _feeds(state)) if status in (400, 404) else None
+
+
+def _feeds(state: PullState) -> list[str]:
+    """The app. Raises MissingOptionError."""
+    app = pulling.option(state, "app")
+    if not walk.string(dict(state.options), "access_token") and not _service_account(state):
+        raise MissingOptionError("the options `service_account` and `access_token` are missing, so it isn't asked")
+    return [app]
+
+
+def _service_account(state: PullState) -> Fields:
+    """The key as Google gives it, JSON, in an option or in one of the secrets; those may be the webhook's, too."""
+    for said in (state.options.get("service_account"), *state.secrets):
+        found = said if isinstance(said, dict) else None
+        if isinstance(said, str) and said.lstrip().startswith("{"):
+            try:
+                found = walk.fields(decode(said.encode()))
+            except PayloadError:
+                continue
+        if found and walk.string(found, "private_key") and walk.string(found, "client_email"):
+            return found
+    return {}
+
+
+def _when(comment: Fields) -> str | None:
+    return times.seconds(walk.identifier(comment, "lastModified", "seconds"))

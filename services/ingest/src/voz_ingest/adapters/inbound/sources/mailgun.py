@@ -21,10 +21,8 @@ SUCCESS = 200  # every other status but 406 makes Mailgun send again
 
 _MAX_AGE_SECONDS = 12 * 3600
 """Mailgun sends again for eight hours; what is older was recorded and is played back."""
-_HEADERS = frozenset(
-    ("auto-submitted", "cc", "content-type", "date", "from", "in-reply-to", "list-id", "message-id", "precedence")
-    + ("received", "references", "return-path", "subject", "to", "x-autoreply", "x-failed-recipients")
-)
+_HEADERS = frozenset({"auto-submitted", "content-type", "list-id", "precedence", "return-path", "x-autoreply"})
+_HEADERS |= {"cc", "date", "from", "in-reply-to", "message-id", "received", "references", "subject", "to"}
 """What a mail is judged by, of the fields that a form has by these names."""
 
 
@@ -39,7 +37,6 @@ def parse(payload: Payload) -> list[Draft]:
         found,
         "mailgun",
         payload.own,
-        number=walk.string(fields, "token"),
         received_at=times.seconds(fields.get("timestamp")),
         mailbox=walk.string(fields, "recipient").partition(",")[0].strip().lower(),
         spam=True if "yes" in (found.first("x-mailgun-sflag").lower(), found.first("x-spam-flag").lower()) else None,

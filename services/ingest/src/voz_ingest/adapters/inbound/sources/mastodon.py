@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from voz_ingest.adapters.inbound.formats import drafts, html, ids, people, pulling, signatures, times, walk
 from voz_ingest.adapters.inbound.formats.walk import Fields, Json
@@ -184,7 +184,8 @@ def streams(state: PullState) -> list[Pull]:
     """The same, live. Posts of an account have no stream."""
     if state.options.get("stream") is False:
         return []
-    base = walk.string(dict(state.options), "streaming_url") or pulling.option(state, "base_url")
+    said = walk.string(dict(state.options), "streaming_url") or pulling.option(state, "base_url")
+    base = re.sub("^ws", "http", said)  # as servers write it of themselves, who think of WebSockets
     found = []
     for kind, _, what in (name.partition("/") for name in _feeds(state)):
         if kind == _MENTIONS:
@@ -194,6 +195,11 @@ def streams(state: PullState) -> list[Pull]:
             address = pulling.url(base, "api", "v1", "streaming", "hashtag", query=[("tag", what)])
             found.append(Pull(address, _headers(state), transport="sse"))
     return found
+
+
+def begins(state: PullState) -> datetime:
+    """When the feed was first asked, less what it looks back."""
+    return pulling.begins(state, _feeds(state))
 
 
 def advance(state: PullState, payload: Payload) -> Advance:
@@ -207,7 +213,8 @@ def advance(state: PullState, payload: Payload) -> Advance:
     _, at = pulling.feed(state, feeds)
     found = [walk.identifier(entry, "id") for entry in document if isinstance(entry, dict)]
     newest = max((walk.identifier(dict(at), "id"), *found), key=_order)
-    return pulling.moved(state, feeds, walk.some(id=newest, since=at.get("since")), more=bool(found))
+    begun = pulling.begins(state, feeds).isoformat()
+    return pulling.moved(state, feeds, walk.some(id=newest, begun=begun), more=bool(found))
 
 
 def _feeds(state: PullState) -> list[str]:
@@ -231,7 +238,8 @@ def _first(state: PullState, kind: str, at: Position) -> str:
     """Where posts begin that are new enough; notifications are numbered, so the newest page is the first one."""
     if kind == _MENTIONS:
         return ""
-    return str(int(pulling.since(state, at).timestamp() * 1000) << _TIME_BITS)
+    begun = pulling.moment(at.get("begun")) or pulling.since(state, at)
+    return str(int(begun.timestamp() * 1000) << _TIME_BITS)
 
 
 def _clamped(state: PullState, kind: str, least: str) -> str:

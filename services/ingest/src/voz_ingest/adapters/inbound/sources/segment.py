@@ -143,7 +143,8 @@ def _track(call: Fields, _: Fields) -> Fields:
     review = walk.string(properties, "review_body")
     if name == "product_reviewed" and review:
         rating = walk.identifier(properties, "rating") or walk.number(properties, "rating")
-        return {"channel": "review", "text": review, "attributes": known | attributes(rating=rating)}
+        product = known.get("product") or walk.identifier(properties, "product_id")
+        return {"channel": "review", "text": review, "attributes": attributes(product=product, rating=rating)}
     about = attributes(event=said, query=walk.string(properties, "query"), order_id=_order_id(properties))
     return _behaviour(_BEHAVIOURS.get(name, name), call, known | about)
 

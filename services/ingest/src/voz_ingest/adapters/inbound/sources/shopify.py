@@ -142,24 +142,28 @@ def _is_store(order: Fields) -> bool:
 
 
 def _refund(refund: Fields, delivery: _Delivery) -> Fields:
-    """Money given back; goods given back without any are a return. A payment that failed gave nothing back."""
+    """Money given back; goods given back without any are a return. A payment that failed gave nothing back, and neither
+    did one that was only reserved, nor goods that never left."""
     order = walk.identifier(refund, "order_id")
-    payments = [each for each in walk.objects(refund, "transactions") if walk.string(each, "kind") in ("refund", "")]
+    transactions = [*walk.objects(refund, "transactions")]
+    payments = [each for each in transactions if walk.string(each, "kind") in ("refund", "")]
     good = [each for each in payments if walk.string(each, "status") in ("success", "pending", "")]
     items = [*walk.objects(refund, "refund_line_items")]
-    if payments and not good:
+    restocked = {walk.string(item, "restock_type") for item in items}
+    if (transactions and not good) or (not transactions and restocked == {"cancel"}):
         return {}
-    kind = "refund"
+    number, kind = ids.compose("refund", walk.identifier(refund, "id")), "refund"
     paid = _sum([(each.get("amount"), each.get("currency")) for each in good])
-    if not payments:
-        returned = bool(items) and all(walk.string(item, "restock_type") in _RESTOCKED for item in items)
-        kind = "return" if returned else "refund"
+    if not good:
         paid = _sum([part for item in items for part in _line(item)])
+    if not good and items and restocked <= _RESTOCKED:
+        number, kind = ids.compose("return", walk.identifier(refund, "return", "id")) or number, "return"
     return _event(
-        ids.compose("refund", walk.identifier(refund, "id")),
+        number,
         delivery,
         {"handle": ids.compose("order", order)} if order else people.NOBODY,
         times.iso(refund.get("processed_at")) or times.iso(refund.get("created_at")),
+        channel="store" if any(walk.string(each, "source_name") == "pos" for each in transactions) else "web",
         about=attributes(
             order_id=order,
             product=_titles([item.get("line_item") for item in items]),

@@ -6,7 +6,7 @@ https://docs.stripe.com/currencies (minor units)
 https://docs.stripe.com/billing/subscriptions/webhooks
 
 One payment is told by up to four objects: it is named by its payment intent, `<pi>:paid`, so that it counts once. One
-refund is told of the charge and of itself, without an id in common: charge, amount and hour name it.
+refund is told of itself and of its charge, which since 2022 no longer says which refund it is.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from voz_ingest.adapters.inbound.formats.walk import Fields
 from voz_ingest.adapters.inbound.sources import Payload, decode_object
 from voz_ingest.domain.draft import Draft
 
-_HOUR = 3600
 _UNPAID = frozenset({"incomplete", "incomplete_expired"})
 _OVER = frozenset({"canceled", "incomplete_expired"})
 _NO_REFUND = frozenset({"failed", "canceled"})
@@ -102,8 +101,8 @@ def _abandoned(event: Event) -> Iterator[Fields]:
 
 
 def _invoice(event: Event) -> Iterator[Fields]:
-    """An invoice that was paid: a subscription goes on. The payment itself is told by its payment intent, but for what
-    was sold without a subscription: older versions name the intent, and what was paid beside Stripe has none."""
+    """An invoice that was paid: a subscription goes on. Any other is a payment, named by its payment intent (older
+    versions tell it) if it wasn't paid beside Stripe; where neither is known, the intent tells it itself."""
     invoice = event.thing
     number, subscription = walk.identifier(invoice, "id"), _subscription_of(invoice)
     paid_at = walk.at(invoice, "status_transitions", "paid_at")
@@ -111,10 +110,11 @@ def _invoice(event: Event) -> Iterator[Fields]:
         what = {"subscription": walk.some(status="renewed", plan=_plan_of_invoice(invoice))}
         about = attributes(subscription=subscription, invoice=number, **worth(invoice.get("amount_paid"), invoice))
         yield event.tell(ids.compose(subscription, "renewed", number), what, about, at=paid_at)
+        return
     intent = id_of(invoice.get("payment_intent")) or (number if invoice.get("paid_out_of_band") is True else "")
     amount = next((invoice[name] for name in ("amount_paid", "amount_due") if walk.count(invoice, name)), 0)
-    if not subscription and intent and amount:
-        order = order_id(invoice, number)
+    if intent and amount:
+        order = order_id(invoice, intent)
         what = {"transaction": walk.some(type="order_paid", **worth(amount, invoice), order_id=order)}
         yield event.tell(ids.compose(intent, "paid"), what, attributes(payment=intent, invoice=number), at=paid_at)
 
@@ -136,42 +136,46 @@ def _unpaid(event: Event) -> Iterator[Fields]:
 
 
 def _charge_refunded(event: Event) -> Iterator[Fields]:
-    """What was given back of a charge since the event before; `amount_refunded` is the sum of all its refunds."""
+    """A refund, told of its charge: the newest of its list; without one, since the end of 2022, what was given back
+    since the event before (`amount_refunded` is the sum of all refunds)."""
     charge = event.thing
-    before = walk.count(event.before, "amount_refunded")
-    amount = walk.count(charge, "amount_refunded") - before
     newest = max(walk.objects(charge, "refunds", "data"), key=lambda each: walk.count(each, "created"), default={})
-    if walk.string(newest, "status") in _NO_REFUND or amount <= 0:
-        return
-    at = walk.count(newest, "created") or event.created
-    yield _refund(event, walk.identifier(charge, "id"), amount, id_of(charge.get("payment_intent")), at, newest)
+    total = walk.count(charge, "amount_refunded")
+    given = total - walk.count(event.before, "amount_refunded")
+    if newest:
+        yield from _refunded(event, newest)
+    elif given > 0:
+        yield _refund(event, ids.compose(walk.identifier(charge, "id"), "refund", str(total)), {"amount": given})
 
 
 def _refund_changed(event: Event) -> Iterator[Fields]:
+    yield from _refunded(event, event.thing)
+
+
+def _refunded(event: Event, refund: Fields) -> Iterator[Fields]:
     """A refund by itself. It may have failed, now or after it had seemed to succeed: then nothing was given back."""
-    refund = event.thing
-    status = walk.string(refund, "status")
-    amount = walk.count(refund, "amount")
-    charge, intent = id_of(refund.get("charge")), id_of(refund.get("payment_intent"))
-    if status in _NO_REFUND:
+    status, number = walk.string(refund, "status"), walk.identifier(refund, "id")
+    if status in _NO_REFUND or event.type == "refund.failed":
         about = attributes(
-            payment=intent, reason=walk.string(refund, "failure_reason") or status, **worth(amount, refund)
+            payment=id_of(event.thing.get("payment_intent")),
+            reason=walk.string(refund, "failure_reason") or status,
+            **worth(refund.get("amount"), event.thing),
         )
-        number = ids.compose(walk.identifier(refund, "id"), "refund_failed")
-        yield event.tell(number, {"behaviour": {"type": "refund_failed"}}, about)
+        yield event.tell(ids.compose(number, "refund_failed"), {"behaviour": {"type": "refund_failed"}}, about)
     elif status != "requires_action":  # also when only something of it changed: it is the same event
-        whole = charge or intent or walk.identifier(refund, "id")
-        yield _refund(event, whole, amount, intent, walk.count(refund, "created") or event.created, refund)
+        yield _refund(event, ids.compose(number, "refund"), refund)
 
 
-def _refund(event: Event, whole: str, amount: int, intent: str, at: Any, refund: Fields) -> Fields:
-    hour = int(walk.number(at) or 0) // _HOUR
-    order = order_id(event.thing, intent or whole)
+def _refund(event: Event, number: str, refund: Fields) -> Fields:
+    thing = event.thing
+    intent = id_of(thing.get("payment_intent"))
+    whole = intent or id_of(refund.get("charge")) or walk.identifier(thing, "id")
+    order = order_id(refund, "") or order_id(thing, whole)
     return event.tell(
-        ids.compose(whole, "refund", str(amount), str(hour)),
-        {"transaction": walk.some(type="refund", **worth(amount, event.thing), order_id=order)},
+        number,
+        {"transaction": walk.some(type="refund", **worth(refund.get("amount"), thing), order_id=order)},
         attributes(payment=intent, reason=walk.string(refund, "reason")),
-        at=at,
+        at=walk.count(refund, "created") or None,
     )
 
 
@@ -202,11 +206,13 @@ def _changed(event: Event) -> Iterator[Fields]:
         return  # `deleted` tells it
     if walk.string(then, "status") == "incomplete" and walk.string(now, "status") not in _UNPAID:
         yield _lifecycle(event, "started")
-    if _is_ending(now) and not _is_ending(then):
+    if _is_ending(now) and not (event.before and _is_ending(then)):  # where no change is told, what is so counts
         at = walk.identifier(now, "canceled_at") or event.created
         yield _lifecycle(event, "cancelled", version=at, at=at) | _words(event)
     elif _is_ending(then) and not _is_ending(now):
         yield _lifecycle(event, "renewed", version=f"resumed:{event.created}", reason="resumed")
+    elif _words(event) and "comment" in walk.fields(event.before, "cancellation_details"):
+        yield _comment(event)
     if walk.string(now, "status") == "paused" != walk.string(then, "status"):
         yield from _paused(event)
     costs, cost = map(monthly, items(now, then, event.before))
@@ -243,6 +249,14 @@ def _lifecycle(event: Event, status: str, *, version: str = "", at: Any = None, 
     )
     name = ids.compose(number, status, version) if version else ids.compose(number, status)
     return event.tell(name, {"subscription": walk.some(status=status, plan=plan_of(subscription))}, about, at=at)
+
+
+def _comment(event: Event) -> Fields:
+    """What somebody who had cancelled says afterwards: the customer portal asks then."""
+    number = walk.identifier(event.thing, "id")
+    details = walk.fields(event.thing, "cancellation_details")
+    about = attributes(subscription=number, feedback=walk.string(details, "feedback"))
+    return event.tell(ids.compose(number, "comment", event.created or "0"), _words(event), about)
 
 
 def _words(event: Event) -> Fields:

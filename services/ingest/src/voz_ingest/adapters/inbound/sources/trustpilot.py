@@ -8,10 +8,11 @@ https://developers.trustpilot.com/product-reviews-api
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
-from voz_ingest.adapters.inbound.formats import drafts, ids, people, times, walk
+from voz_ingest.adapters.inbound.formats import drafts, ids, people, pulling, times, walk
 from voz_ingest.adapters.inbound.formats.walk import Fields
-from voz_ingest.adapters.inbound.sources import Payload, decode_object
+from voz_ingest.adapters.inbound.sources import Advance, Payload, PayloadError, Pull, PullState, decode_object
 from voz_ingest.domain.draft import Draft
 
 _LISTS = {"reviews": "service", "productReviews": "product"}
@@ -138,3 +139,44 @@ def _edited(event: Fields, thing: Fields) -> Fields:
     edited = drafts.edit(event, version)
     edited.pop("occurred_at", None)
     return edited | walk.some(occurred_at=moment)
+
+
+# How it is asked: a business unit's service reviews, newest first, once an hour some days further back, for edits and
+# answers.
+HOSTS = frozenset({"api.trustpilot.com"})
+POLL_SECONDS = 300.0
+_BASE, _PER_PAGE = "https://api.trustpilot.com", 100
+_OVERLAP_HOURS = 168.0
+
+
+def pull(state: PullState) -> Pull:
+    """The next page of a business unit's reviews."""
+    feeds = _feeds(state)
+    unit, base = pulling.feed(state, feeds)[0], walk.string(dict(state.options), "base_url") or _BASE
+    page = pulling.next_page(state, feeds) or "1"
+    query = [("orderBy", "createdat.desc"), ("perPage", str(_PER_PAGE)), ("page", page)]
+    address = pulling.url(base, "v1", "business-units", unit, "reviews", query=query)
+    return Pull(address, {"apikey": pulling.credential(state, "api_key"), "Accept": "application/json"})
+
+
+def begins(state: PullState) -> datetime:
+    """When the feed was first asked, less what it looks back."""
+    return pulling.begins(state, _feeds(state))
+
+
+def advance(state: PullState, payload: Payload) -> Advance:
+    """Behind a page. Raises PayloadError."""
+    page, feeds = decode_object(payload), _feeds(state)
+    if not isinstance(page.get("reviews"), list):
+        raise PayloadError("/reviews", "must be an array")
+    dates = [walk.string(review, "createdAt") for review in walk.objects(page, "reviews")]
+    number = int(pulling.next_page(state, feeds) or 1) + 1
+    hours, following = pulling.overlap_hours(state, _OVERLAP_HOURS), str(number) if len(dates) >= _PER_PAGE else ""
+    return pulling.walked(state, feeds, dates, following, overlap_hours=hours)
+
+
+def _feeds(state: PullState) -> list[str]:
+    """The business unit. Raises MissingOptionError."""
+    unit = pulling.option(state, "business_unit")
+    pulling.credential(state, "api_key")
+    return [unit]

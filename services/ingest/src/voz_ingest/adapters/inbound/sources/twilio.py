@@ -21,6 +21,7 @@ from voz_ingest.adapters.inbound.formats.walk import Fields
 from voz_ingest.adapters.inbound.sources import Payload, PayloadError, decode
 from voz_ingest.domain.draft import Draft
 
+PHONE_IDS = True
 _RECEIPTS = frozenset(
     {"accepted", "scheduled", "queued", "sending", "sent", "delivered", "undelivered", "failed", "read", "canceled"}
 )

@@ -20,6 +20,7 @@ from voz_ingest.adapters.inbound.formats.walk import Fields
 from voz_ingest.adapters.inbound.sources import Payload, decode_object
 from voz_ingest.domain.draft import Draft
 
+PHONE_IDS = True
 SUCCESS = 200  # Meta sends again what is answered otherwise
 
 verify = meta.verify

@@ -111,7 +111,7 @@ def _is_own(own: frozenset[str], person: Fields) -> bool:
     return people.is_own(own, person.get("id", ""), person.get("handle", ""))
 
 
-# How it is asked: threads newest first, a few days further back each time, for answers and edits in older ones.
+# How it is asked: threads newest first, once an hour some days further back, for answers and edits in older ones.
 HOSTS = frozenset({"www.googleapis.com"})
 POLL_SECONDS = 300.0
 _BASE = "https://www.googleapis.com"
@@ -139,6 +139,11 @@ def pull(state: PullState) -> Pull:
     return Pull(address, {"X-Goog-Api-Key": pulling.credential(state, "api_key")})
 
 
+def begins(state: PullState) -> datetime:
+    """When the feed was first asked, less what it looks back."""
+    return pulling.begins(state, _feeds(state))
+
+
 def advance(state: PullState, payload: Payload) -> Advance:
     """Behind a page. Raises PayloadError."""
     page = decode_object(payload)
@@ -148,9 +153,8 @@ def advance(state: PullState, payload: Payload) -> Advance:
         walk.string(thread, "snippet", "topLevelComment", "snippet", "publishedAt")
         for thread in walk.objects(page, "items")
     ]
-    hours = walk.number(dict(state.options), "overlap_hours")
-    overlap = timedelta(hours=_OVERLAP_HOURS if hours is None else hours)
-    return pulling.walked(state, _feeds(state), began, walk.string(page, "nextPageToken"), overlap=overlap)
+    hours = pulling.overlap_hours(state, _OVERLAP_HOURS)
+    return pulling.walked(state, _feeds(state), began, walk.string(page, "nextPageToken"), overlap_hours=hours)
 
 
 def refused(state: PullState, status: int, payload: Payload) -> Advance | None:
