@@ -126,7 +126,7 @@ def discourse(said: Said) -> Json:
         "updated_at": said.iso,
         "cooked": f"<p>{_escaped(said.body['text'])}</p>",
         "raw": said.body["text"],
-        "post_number": 1,
+        "post_number": 1 + said.unique % 1_000_000,
         "post_type": 1,
         "topic_id": said.number,
         "topic_slug": "nimbo",

@@ -20,7 +20,8 @@ NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SECRETS = {place.connection: f"whsec-{place.source}" for place in PLACES}
 DECLARED = {each["id"]: each for each in connections("demo", SECRETS)}
 HAPPENINGS = list(islice(simulate(load_stories(), seed=5, run="r", crowd=40), 2000))
-SENT = [(each, sent) for number, each in enumerate(HAPPENINGS) if (sent := webhook(each, 10**9 + number, NOW, SECRETS))]
+NUMBERS = {name: 10**9 + index for index, name in enumerate(dict.fromkeys(each.customer.id for each in HAPPENINGS))}
+SENT = [(each, sent) for each in HAPPENINGS if (sent := webhook(each, NUMBERS[each.customer.id], NOW, SECRETS))]
 
 
 def payload(sent: Webhook) -> Payload:
