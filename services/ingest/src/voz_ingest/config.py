@@ -133,6 +133,9 @@ class ConnectSettings(DatabaseSettings):
     connect_max_backoff_seconds: float = Field(
         900.0, gt=0, le=86_400, description="Longest wait after failures, unless the source says a longer one."
     )
+    connect_request_seconds: float = Field(
+        60.0, gt=0, le=600, description="How long a source may take for one whole answer."
+    )
     connect_drain_seconds: float = Field(
         15.0, ge=0, le=300, description="How long connectors may take to finish their page when the process stops."
     )

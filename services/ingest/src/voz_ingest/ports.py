@@ -26,8 +26,23 @@ class LogUnavailableError(Exception):
         self.detail, self.retry_after_seconds = detail, retry_after_seconds
 
 
+Settled = Callable[[LogUnavailableError | None], None]
+
+
+class Part(NamedTuple):
+    """Events of one caller, at least one, and whom to tell what became of them: with None, they are replicated. It is
+    called once, and raises nothing."""
+
+    events: Sequence[ReceivedEvent]
+    settled: Settled
+
+
 class EventLog(Protocol):
     """Where events are kept, in order within a customer."""
+
+    def begin(self, parts: Sequence[Part]) -> None:
+        """Append events of several callers, of which none waits for another's. Raises nothing."""
+        ...
 
     async def append(self, events: Sequence[ReceivedEvent]) -> None:
         """Return when every one of `events` is replicated; one customer's stand in the order given.

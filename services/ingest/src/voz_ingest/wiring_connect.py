@@ -25,7 +25,7 @@ from voz_ingest.adapters.outbound.kafka import KafkaEventLog
 from voz_ingest.adapters.outbound.kafka_evidence import KafkaEvidence
 from voz_ingest.adapters.outbound.kafka_raw import KafkaRawPayloads
 from voz_ingest.adapters.outbound.transports import Transports
-from voz_ingest.adapters.outbound.web import Web
+from voz_ingest.adapters.outbound.web import READ_SECONDS, Web
 from voz_ingest.config import ConnectSettings
 from voz_ingest.domain.budget import ByteBudget
 from voz_ingest.metrics import ConnectMetrics, IngestMetrics
@@ -69,7 +69,9 @@ async def connect(settings: ConnectSettings, stop: asyncio.Event) -> None:
     health.add_readiness("postgres", postgres_answers)
     delivered = asyncio.Event()
     try:
-        async with Web(Guard(settings.private_hosts)) as web, asyncio.TaskGroup() as tasks:
+        seconds = settings.connect_request_seconds
+        web = Web(Guard(settings.private_hosts), whole_seconds=seconds, read_seconds=min(READ_SECONDS, seconds))
+        async with web, asyncio.TaskGroup() as tasks:
             tasks.create_task(
                 serve(
                     operations_app(health, shared),

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -24,6 +24,8 @@ COPIES, RECORD_OVERHEAD_BYTES = 2, 500
 # rests before the next, so that more share that. Kafka's own producer waits 5 ms since its version 4, and always.
 BUSY_APPENDS, REST_SECONDS = 4, 0.001
 
+Settled = Callable[[BaseException | None], None]
+
 
 class Record(NamedTuple):
     """One record, and the partition it goes to."""
@@ -39,14 +41,13 @@ class Record(NamedTuple):
         return (len(self.value) + RECORD_OVERHEAD_BYTES) * COPIES
 
 
-class Append:
-    """Some records of one caller, in one batch or several. `settled` gives None when Kafka has acknowledged all of
-    them, else the first error; it raises nothing."""
+class _Append:
+    """Some records of one caller, in one batch or several."""
 
-    __slots__ = ("_outstanding", "settled")
+    __slots__ = ("_outstanding", "_settled")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.settled: asyncio.Future[BaseException | None] = loop.create_future()
+    def __init__(self, settled: Settled) -> None:
+        self._settled: Settled | None = settled
         self._outstanding = 0
 
     def join(self, batch: _Batch) -> None:
@@ -56,10 +57,12 @@ class Append:
             self._outstanding += 1
 
     def settle(self, error: BaseException | None) -> None:
-        """One of its batches is acknowledged, or failed."""
+        """One of its batches is acknowledged, or failed. The caller is told once: of the first error, or of the end."""
         self._outstanding -= 1
-        if (error is not None or not self._outstanding) and not self.settled.done():
-            self.settled.set_result(error)
+        settled = self._settled
+        if settled is not None and (error is not None or not self._outstanding):
+            self._settled = None
+            settled(error)
 
 
 class _Batch:
@@ -67,7 +70,7 @@ class _Batch:
 
     def __init__(self, builder: BatchBuilder, timer: asyncio.TimerHandle | None = None) -> None:
         self.builder, self.timer = builder, timer
-        self.appends: list[Append] = []
+        self.appends: list[_Append] = []
         self.size = 0
         self.sent_to: _Broker | None = None
 
@@ -145,20 +148,21 @@ class SharedAppends:
         for number in range(len(self._partitions), len(cluster.partitions_for_topic(self._topic) or ())):
             self._partitions.append(_Partition(TopicPartition(self._topic, number)))
 
-    def append(self, records: Sequence[Record]) -> Append:
-        """Append records; those of one partition stand in the order given. `partitions` is known.
+    def append(self, records: Sequence[Record], settled: Settled) -> None:
+        """Append records, at least one; those of one partition stand in the order given. `partitions` is known.
 
-        Raises LateError while a broker that they go to is late, and OverBudgetError; then nothing was appended.
+        `settled` is called once, later: with None when Kafka has acknowledged all of them, else with the first error;
+        it raises nothing. Raises LateError while a broker that they go to is late, and OverBudgetError; then nothing
+        was appended.
         """
         partitions, size = [], 0
         for record in records:
             partitions.append(self._route(record.partition))
             size += record.size
         self._budget.take(size)
-        append, now_ms = Append(self._loop), int(time.time() * 1000)
+        append, now_ms = _Append(settled), int(time.time() * 1000)
         for record, partition in zip(records, partitions, strict=True):
             self._add(record, partition, append, now_ms)
-        return append
 
     def withdraw(self, error: BaseException) -> None:
         """Forget what was never sent."""
@@ -178,7 +182,7 @@ class SharedAppends:
             raise LateError
         return partition
 
-    def _add(self, record: Record, partition: _Partition, append: Append, now_ms: int) -> None:
+    def _add(self, record: Record, partition: _Partition, append: _Append, now_ms: int) -> None:
         waiting = partition.waiting
         batch = waiting[-1] if waiting else self._begin(partition)
         while (

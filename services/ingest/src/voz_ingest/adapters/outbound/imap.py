@@ -80,7 +80,10 @@ class _Session:
             try:
                 return self._mails(client)
             finally:
-                client.shutdown()
+                try:
+                    client.shutdown()
+                except OSError:
+                    pass  # the farewell has closed it already
         except imaplib.IMAP4.abort as error:
             raise TransientError(f"{self._mailbox.host}: {error}") from error
         except imaplib.IMAP4.error as error:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -16,7 +18,7 @@ from voz_ingest.adapters.outbound.encoding import event_headers, sender, value
 from voz_ingest.domain.budget import ByteBudget, OverBudgetError
 from voz_ingest.domain.event import ReceivedEvent
 from voz_ingest.metrics import IngestMetrics
-from voz_ingest.ports import LogUnavailableError
+from voz_ingest.ports import LogUnavailableError, Part, Settled
 from voz_streamkit.errors import is_transient
 from voz_streamkit.kafka import start
 
@@ -54,24 +56,28 @@ class KafkaEventLog:
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed_for_good = asyncio.Event()
 
-    async def append(self, events: Sequence[ReceivedEvent]) -> None:
+    def begin(self, parts: Sequence[Part]) -> None:
         """As the port says."""
         appends = self._appends
         if appends is None:
-            raise _unavailable("Kafka can't be reached.")
-        began = time.perf_counter()
-        try:
-            partitions = appends.partitions or await appends.find_partitions()
-            error = await appends.append([_record(event, partitions) for event in events]).settled
-        except OverBudgetError:
-            raise LogUnavailableError("Too much is in flight.", retry_after_seconds=1) from None
-        except LateError:
-            raise _unavailable("Kafka doesn't acknowledge at present.") from None
-        except KafkaError as failed:
-            error = failed
+            _refuse(parts, "Kafka can't be reached.")
+        elif not appends.partitions:
+            self._spawn(self._begin_later(appends, parts))
+        else:
+            self._append(appends, parts)
+
+    async def append(self, events: Sequence[ReceivedEvent]) -> None:
+        """As the port says."""
+        settled: asyncio.Future[LogUnavailableError | None] = asyncio.get_running_loop().create_future()
+
+        def settle(error: LogUnavailableError | None) -> None:
+            if not settled.done():  # whoever waited may have given up
+                settled.set_result(error)
+
+        self.begin([Part(events, settle)])
+        error = await settled
         if error is not None:
-            raise self._refused(appends, error) from error
-        self._metrics.append_seconds.observe(time.perf_counter() - began)
+            raise error
 
     async def run(self, stop: asyncio.Event, *, flush_seconds: float = 10.0) -> None:
         """Keep a connection until `stop`, waiting for Kafka as long as it takes; then deliver what is pending, within
@@ -121,21 +127,52 @@ class KafkaEventLog:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def _refused(self, appends: SharedAppends, error: BaseException) -> LogUnavailableError:
-        if isinstance(error, LateError):
-            return _unavailable(f"Kafka didn't acknowledge within {self._timeout_seconds:g} s.")
+    async def _begin_later(self, appends: SharedAppends, parts: Sequence[Part]) -> None:
+        try:
+            await appends.find_partitions()
+        except KafkaError as error:
+            self._fail_for_good(appends, error)
+            _refuse(parts, "Kafka can't take it at present.")
+        else:
+            self._append(appends, parts)
+
+    def _append(self, appends: SharedAppends, parts: Sequence[Part]) -> None:
+        began, partitions = time.perf_counter(), appends.partitions
+        encoded = [[_record(event, partitions) for event in part.events] for part in parts]
+        for part, records in zip(parts, encoded, strict=True):
+            try:
+                appends.append(records, partial(self._settle, part.settled, appends, began))
+            except OverBudgetError:
+                part.settled(LogUnavailableError("Too much is in flight.", retry_after_seconds=1))
+            except LateError:
+                part.settled(_unavailable("Kafka doesn't acknowledge at present."))
+
+    def _settle(self, settled: Settled, appends: SharedAppends, began: float, error: BaseException | None) -> None:
+        if error is None:
+            self._metrics.append_seconds.observe(time.perf_counter() - began)
+            settled(None)
+        elif isinstance(error, LateError):
+            settled(_unavailable(f"Kafka didn't acknowledge within {self._timeout_seconds:g} s."))
+        else:
+            self._fail_for_good(appends, error)
+            settled(_unavailable("Kafka can't take it at present."))
+
+    def _fail_for_good(self, appends: SharedAppends, error: BaseException) -> None:
+        """Put another producer in place of one that won't recover."""
         if appends is self._appends and self._producer is not None and not is_transient(error):
             _log.error("a producer failed for good, another takes its place", error=repr(error))
             self._retire(self._producer, error)
             self._failed_for_good.set()
-        return _unavailable("Kafka can't take it at present.")
 
     def _retire(self, producer: AIOKafkaProducer, why: BaseException) -> None:
         """Let the producer deliver what it can; what was never handed to it is refused."""
         appends, self._appends, self._producer = self._appends, None, None
         if appends is not None:
             appends.withdraw(why)
-        task = asyncio.create_task(producer.stop())
+        self._spawn(producer.stop())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -144,6 +181,11 @@ def _record(received: ReceivedEvent, partitions: int) -> Record:
     of = sender(received.tenant, received.event.source, received.event.customer, received.customer_key)
     to = of.address
     return Record(to.hash % partitions, to.key, value(received, of), event_headers(received, to.key))
+
+
+def _refuse(parts: Sequence[Part], detail: str) -> None:
+    for part in parts:
+        part.settled(_unavailable(detail))
 
 
 def _unavailable(detail: str) -> LogUnavailableError:

@@ -81,7 +81,7 @@ def events(
     `response`: what all have in common, with the response's id. `comments`: with one score in the response, the text
     after it is its comment (or the first, when none comes after it).
     """
-    specs = walk.fields(options.get("questions"))
+    specs = questions(options)
     read = [_declared(answer, specs) for answer in answers]
     scored = [index for index, (answer, _) in enumerate(read) if answer.score is not None]
     texts = [index for index, (answer, _) in enumerate(read) if answer.text and answer.score is None]
@@ -99,9 +99,14 @@ def events(
     return found
 
 
+def questions(options: Mapping[str, Any]) -> Fields:
+    """The questions that a connection declares, by name; YAML reads names such as `855` as numbers."""
+    return _by_name(walk.fields(options.get("questions")))
+
+
 def chosen(answers: Iterable[Answer], options: Mapping[str, Any]) -> Fields:
     """What was chosen, as attributes."""
-    specs = walk.fields(options.get("questions"))
+    specs = questions(options)
     found: Fields = {}
     for answer in answers:
         answer, _ = _declared(answer, specs)
@@ -157,7 +162,7 @@ def _declared(answer: Answer, specs: Fields) -> tuple[Answer, Fields]:
         return answer, spec
     if spec.get("ignore"):
         return Answer(answer.number), spec
-    said, values = answer.text or answer.label, walk.fields(spec, "values")
+    said, values = answer.text or answer.label, _by_name(walk.fields(spec, "values"))
     score = next((walk.number(values, each) for each in (*answer.choices, said) if each in values), answer.score)
     if score is None and ("metric" in spec or "max" in spec):
         score = _number_in(said)
@@ -172,6 +177,10 @@ def _declared(answer: Answer, specs: Fields) -> tuple[Answer, Fields]:
         metric=metric,
         text="" if score is not None and answer.score is None else answer.text,
     ), spec
+
+
+def _by_name(given: Fields) -> Fields:
+    return {str(name): value for name, value in given.items()}
 
 
 def _number_in(said: str) -> float | None:

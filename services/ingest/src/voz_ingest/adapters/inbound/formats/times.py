@@ -11,6 +11,8 @@ from voz_ingest.adapters.inbound.formats import walk
 from voz_ingest.domain.reading import EARLIEST
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LEAST_MILLISECONDS = 1e11
+"""As seconds this would be the year 5138."""
 _FRACTION = re.compile(r"(\.\d{6})\d+")
 _UTC = re.compile(r"\s+(UTC|GMT)$")
 _APART = re.compile(r"\s+(?=[+-]\d\d:?\d\d$)")
@@ -29,6 +31,14 @@ def milliseconds(value: Any) -> str | None:
 def microseconds(value: Any) -> str | None:
     """Unix time in microseconds."""
     return _since_epoch(value, 1)
+
+
+def moment(value: Any) -> str | None:
+    """A time in whichever form it is: Unix time in seconds or in milliseconds, a number or a string, or ISO 8601."""
+    found = walk.number(value)
+    if found is None:
+        return iso(value)
+    return milliseconds(value) if abs(found) >= _LEAST_MILLISECONDS else seconds(value)
 
 
 def iso(value: Any, zone: tzinfo = UTC) -> str | None:

@@ -17,7 +17,7 @@ from voz_streamkit.http.problems import FieldError, Problem, problem_responses
 
 RETRY_AFTER_SECONDS: Final = "5"
 MAX_NAMED: Final = 50
-_SECURED: Final = {"security": [{"key": []}]}
+_SECURED: Final[dict[str, Any]] = {"security": [{"key": []}]}
 # The key under which a tenant's handles are hidden; empty where they aren't.
 PseudonymKey = Callable[[str], str]
 Admin = Annotated[Principal, Depends(requires(ADMIN))]

@@ -235,9 +235,10 @@ def _headers(state: PullState) -> dict[str, str]:
 
 
 def _first(state: PullState, kind: str, at: Position) -> str:
-    """Where posts begin that are new enough; notifications are numbered, so the newest page is the first one."""
+    """Where posts begin that are new enough. Notifications are only numbered: the newest page is the first one, unless
+    a moment is asked for; then all of them are gone through."""
     if kind == _MENTIONS:
-        return ""
+        return "1" if at.get("since") or state.options.get("since") else ""
     begun = pulling.moment(at.get("begun")) or pulling.since(state, at)
     return str(int(begun.timestamp() * 1000) << _TIME_BITS)
 

@@ -13,13 +13,14 @@ from datetime import UTC, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from voz_ingest.adapters.inbound.formats import drafts, forms, ids, signatures, surveys, times, walk
+from voz_ingest.adapters.inbound.formats import drafts, forms, ids, pulling, signatures, surveys, times, walk
 from voz_ingest.adapters.inbound.formats.surveys import Answer
 from voz_ingest.adapters.inbound.formats.walk import Fields
 from voz_ingest.adapters.inbound.sources import Payload, PayloadError, Pull, decode
 from voz_ingest.domain.draft import Draft
 
 SUCCESS = 200
+HOSTS = frozenset({"*.qualtrics.com"})
 CUSTOMER_IDS = "company"  # `externalDataReference`: a contact's id is the company's own
 
 _SURVEY, _RESPONSE = re.compile(r"SV_[A-Za-z0-9]{1,40}"), re.compile(r"R_[A-Za-z0-9]{1,40}")
@@ -82,7 +83,8 @@ def announced(payload: Payload, secrets: Sequence[str]) -> list[Pull]:
     is_complete = walk.string(event, "Status").lower() in ("complete", "completed", "")
     if not (_SURVEY.fullmatch(survey) and _RESPONSE.fullmatch(response) and _DATACENTER.fullmatch(datacenter)):
         return []
-    url = f"https://{datacenter}.qualtrics.com/API/v3/surveys/{survey}/responses/{response}"
+    base = walk.string(payload.options, "base_url") or f"https://{datacenter}.qualtrics.com"
+    url = pulling.url(base, "API", "v3", "surveys", survey, "responses", response)
     return [Pull(url, {"X-API-TOKEN": token, "Accept": "application/json"})] if token and is_complete else []
 
 
@@ -121,7 +123,7 @@ def _events(response: tuple[Fields, Fields], options: Mapping[str, Any]) -> list
     status = walk.identifier(values, "status")
     if status in (_PREVIEW, _TEST, _SPAM) or walk.string(values, "distributionChannel") == "preview":
         return []
-    specs = walk.fields(options.get("questions"))
+    specs = surveys.questions(options)
     answers = [*_answers(values, labels, specs)]
     common = walk.some(
         id=ids.compose(number),
@@ -133,6 +135,7 @@ def _events(response: tuple[Fields, Fields], options: Mapping[str, Any]) -> list
         occurred_at=_moment(values, options),
         attributes={
             **surveys.facts(_embedded(values), without=[*specs, str(options.get("customer_field", ""))]),
+            **surveys.chosen(answers, options),
             **drafts.attributes(
                 survey_id=walk.identifier(values, "surveyId") or walk.identifier(values, "SurveyID"),
                 distribution=walk.string(values, "distributionChannel"),
@@ -157,6 +160,8 @@ def _answers(values: Fields, labels: Fields, specs: Fields) -> Iterator[Answer]:
             yield Answer(name, (name,), text=label or said)
         elif text and said:
             yield Answer(name, (name, text[1]), question=text[1], text=said)
+        elif label and _QUESTION.fullmatch(name):
+            yield Answer(name, (name,), label=label)
 
 
 def _customer(values: Fields, options: Mapping[str, Any], number: str) -> Fields:

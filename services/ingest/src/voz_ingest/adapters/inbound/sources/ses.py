@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cryptography import x509
@@ -93,7 +93,7 @@ def follow(payload: Payload) -> list[str]:
     return [str(url)] if is_ours else []
 
 
-def check(options: dict[str, Any]) -> None:
+def check(options: Mapping[str, Any]) -> None:
     """Raises ValueError for `topic_arns` that are no list of topics."""
     topics = options.get("topic_arns", [])
     if not isinstance(topics, list) or not all(isinstance(each, str) and each.startswith("arn:") for each in topics):

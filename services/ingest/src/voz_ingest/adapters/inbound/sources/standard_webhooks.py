@@ -65,14 +65,20 @@ def _header(headers: Mapping[str, str], name: str) -> str:
 
 
 def _opened(draft: Draft) -> list[Draft]:
-    """The events in an envelope; what is no envelope is an event itself."""
+    """The events in an envelope, none where its data are something else; what is no envelope is an event itself."""
     envelope = draft.plain
-    if not isinstance(envelope, dict) or "channel" in envelope or "customer" in envelope:
+    if not isinstance(envelope, dict) or _is_plain(envelope):
         return [draft]
     data = envelope.get("data")
     if isinstance(data, list):
         return [_event(envelope, item, f"/data/{index}") for index, item in enumerate(data)]
-    return [_event(envelope, data, "/data")] if isinstance(data, dict) else [draft]
+    if not isinstance(data, dict):
+        return [draft]
+    return [_event(envelope, data, "/data")] if _is_plain(data) or "type" not in envelope else []
+
+
+def _is_plain(fields: dict[str, Any]) -> bool:
+    return "channel" in fields or "customer" in fields
 
 
 def _event(envelope: dict[str, Any], data: object, at: str) -> Draft:

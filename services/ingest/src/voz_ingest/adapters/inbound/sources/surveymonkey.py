@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from voz_ingest.adapters.inbound.formats import drafts, ids, signatures, surveys, times, walk
+from voz_ingest.adapters.inbound.formats import drafts, ids, pulling, signatures, surveys, times, walk
 from voz_ingest.adapters.inbound.formats.surveys import Answer
 from voz_ingest.adapters.inbound.formats.walk import Fields
 from voz_ingest.adapters.inbound.sources import Payload, PayloadError, Pull, decode_object
@@ -20,7 +20,8 @@ from voz_ingest.domain.draft import Draft
 SUCCESS = 200
 CUSTOMER_IDS = "company"  # custom variables, which the company puts into its links
 
-_HOSTS = {"us": "api.surveymonkey.com", "eu": "api.eu.surveymonkey.com", "ca": "api.surveymonkey.ca"}
+_REGIONS = {"us": "api.surveymonkey.com", "eu": "api.eu.surveymonkey.com", "ca": "api.surveymonkey.ca"}
+HOSTS = frozenset(_REGIONS.values())
 _ANNOUNCED = frozenset({"response_completed", "response_updated"})
 _NUMBER = re.compile(r"\d{1,20}")
 _NPS_WEIGHTS = {-100.0: 3.0, 0.0: 7.5, 100.0: 9.5}
@@ -33,8 +34,8 @@ _TAGS = re.compile(r"<[^<>]{0,300}>")
 def check(options: Mapping[str, Any]) -> None:
     """Raises ValueError for a region that there isn't, and useless `questions`."""
     surveys.check(options)
-    if options.get("region", "us") not in _HOSTS:
-        raise ValueError(f"region must be one of {', '.join(_HOSTS)}")
+    if options.get("region", "us") not in _REGIONS:
+        raise ValueError(f"region must be one of {', '.join(_REGIONS)}")
 
 
 def parse(payload: Payload) -> list[Draft]:
@@ -66,12 +67,13 @@ def announced(payload: Payload, secrets: Sequence[str]) -> list[Pull]:
     response = walk.identifier(event, "object_id") or walk.identifier(event, "resources", "respondent_id")
     survey = walk.identifier(event, "resources", "survey_id")
     token = str(payload.options.get("access_token", "")) or next((each for each in secrets if "&" not in each), "")
-    host = _HOSTS.get(str(payload.options.get("region", "us")), _HOSTS["us"])
+    host = _REGIONS.get(str(payload.options.get("region", "us")), _REGIONS["us"])
+    base = walk.string(payload.options, "base_url") or f"https://{host}"
     if walk.string(event, "event_type") not in _ANNOUNCED or not token:
         return []
     if not _NUMBER.fullmatch(response) or not _NUMBER.fullmatch(survey):
         return []
-    url = f"https://{host}/v3/surveys/{survey}/responses/{response}/details?simple=true"
+    url = pulling.url(base, "v3", "surveys", survey, "responses", response, "details", query=[("simple", "true")])
     return [Pull(url, {"Authorization": f"Bearer {token}", "Accept": "application/json"})]
 
 

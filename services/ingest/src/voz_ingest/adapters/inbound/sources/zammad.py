@@ -3,8 +3,8 @@
 https://admin-docs.zammad.org/en/latest/manage/webhook.html
 https://admin-docs.zammad.org/en/latest/manage/webhook/payload.html
 
-The customer is the ticket's, whoever acts; the article's sender says for whom it was written, for an agent may type what
-a customer said on the telephone. Payloads of one's own have the same names, and text for numbers and booleans.
+The customer is the ticket's, whoever acts; the article's sender says for whom it was written, for an agent may type
+what a customer said on the telephone. Payloads of one's own have the same names, and text for numbers and booleans.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _STATE_TYPES = {"1": "new", "2": "open", "3": "pending", "4": "pending", "5": "c
 _NOT_SAID = re.compile(r"-|#\{.*\}", re.DOTALL)
 """How a payload of one's own says that there is nothing."""
 _RANK = re.compile(r"\d+\s+")  # `2 normal`
-_MADE_UP = re.compile(r"auto-\d+")
+_MADE_UP = re.compile(r"auto-[\d-]+")
 _TAG = re.compile(r"</?[a-z][^<>]*>", re.IGNORECASE)
 _SIGNATURE = {"span.js-signatureMarker": "-- "}
 """Where Zammad has found that a mail's signature, or the mail that it answers, begins."""
@@ -110,7 +110,12 @@ def _customer(document: Fields, ticket: Fields, article: Fields) -> Fields:
     person = walk.fields(ticket, "customer") or walk.fields(document, "customer")
     number = _said(person, "id") or _said(ticket, "customer_id")
     login = _said(person, "login") or _said(ticket, "customer")
-    handles = (_said(person, "email"), _said(person, "mobile"), _said(person, "phone"), _MADE_UP.sub("", login))
+    handles = (
+        _said(person, "email"),
+        _said(person, "mobile"),
+        _said(person, "phone"),
+        "" if _MADE_UP.fullmatch(login) else login,
+    )
     handle, name = next(filter(None, handles), ""), _full_name(person)
     if not number and not handle and _sender(article, {}) == "customer":
         sender, handle = parseaddr(_said(article, "from"))
