@@ -1,4 +1,4 @@
-"""Apache Camel as the ready-made way from HTTP to Kafka: a route, no code. It parses the JSON, takes the key from it and
+"""Apache Camel as the ready-made way from HTTP to Kafka: a route, no code. It parses the JSON, takes the key of it and
 answers 202 when every in-sync replica has the record; nothing is checked, named or normalised.
 
 From Maven's coordinates, as the stack's Kafka is (voz_devstack.jars); Java comes as a Python package.

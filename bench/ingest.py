@@ -80,7 +80,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="voz-bench-")))
-        kafka = stack.enter_context(kafka_server(folder / "kafka", **BROKER))
+        kafka = stack.enter_context(kafka_server(folder / "kafka", 1, **BROKER))
         asyncio.run(make_topics(kafka.bootstrap))
         bodies = events(3000, run="single")
         voz = stack.enter_context(start_voz(folder, kafka.bootstrap, bodies))

@@ -9,7 +9,7 @@ from typing import Any
 
 from voz_ingest.domain.connection import Connection
 from voz_ingest.domain.event import ReceivedEvent
-from voz_ingest.ports import LogUnavailableError
+from voz_ingest.ports import LogUnavailableError, Part
 
 PLAIN: dict[str, Any] = {
     "id": "tweet-841",
@@ -42,6 +42,7 @@ class MemoryEventLog:
         self.after_parts: int | None = None
         """Be away after so many appends."""
         self.parts: list[int] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def append(self, events: Sequence[ReceivedEvent]) -> None:
         """As the port says."""
@@ -50,6 +51,21 @@ class MemoryEventLog:
         await asyncio.sleep(0)
         self.parts.append(len(events))
         self.events.extend(events)
+
+    def begin(self, parts: Sequence[Part]) -> None:
+        """As the port says."""
+        for part in parts:
+            task = asyncio.create_task(self._begin(part))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _begin(self, part: Part) -> None:
+        try:
+            await self.append(part.events)
+        except LogUnavailableError as error:
+            part.settled(error)
+        else:
+            part.settled(None)
 
 
 class MemoryEvidence:

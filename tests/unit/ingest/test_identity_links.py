@@ -21,14 +21,15 @@ from voz_ingest.domain.groups import Verdict
 from voz_ingest.domain.identities import parse
 from voz_ingest.domain.reading import read_event
 from voz_ingest.metrics import IdentityMetrics
-from voz_ingest.ports import Claim, KeyChange, LogUnavailableError
+from voz_ingest.ports import Claim, KeyChange, LogUnavailableError, Part
 from voz_streamkit.metrics import Metrics
 
 
 class Ingest:
-    """A linked log over one in memory."""
+    """A linked log over one in memory. `begins`: events go the short way."""
 
-    def __init__(self, store: MemoryIdentityStore | None = None) -> None:
+    def __init__(self, store: MemoryIdentityStore | None = None, *, begins: bool = False) -> None:
+        self.begins = begins
         self.store, self.log = store or MemoryIdentityStore(), MemoryEventLog()
         self.links = IdentityMap(lambda source: source == "whatsapp")
         metrics = IdentityMetrics(Metrics("ingest", CollectorRegistry()))
@@ -40,8 +41,18 @@ class Ingest:
         plain = event(**fields)
         read = read_event(plain, tenant="acme", received_at=NOW, max_text_bytes=1000, company_ids=company_ids)
         assert read.event is not None, read.errors
-        await self.linked.append([ReceivedEvent(str(uuid4()), "acme", NOW, read.event, sent_by=sent_by)])
+        await self._append([ReceivedEvent(str(uuid4()), "acme", NOW, read.event, sent_by=sent_by)])
         return key_of(self.log.events[-1])
+
+    async def _append(self, events: list[ReceivedEvent]) -> None:
+        if not self.begins:
+            await self.linked.append(events)
+            return
+        settled: asyncio.Future[LogUnavailableError | None] = asyncio.get_running_loop().create_future()
+        self.linked.begin([Part(events, settled.set_result)])
+        error = await settled
+        if error is not None:
+            raise error
 
     async def say(self, *written: str) -> Verdict:
         (verdict,) = await self.store.link("acme", [Claim(tuple(map(parse, written)), "key:a", by_hand=True)])
@@ -63,16 +74,20 @@ def profile(**attributes: str) -> dict[str, Any]:
     return {"text": None, "profile": {f"id.{name}": value for name, value in attributes.items()}}
 
 
-async def test_without_links_nothing_is_asked_and_keys_are_as_ever() -> None:
-    ingest = Ingest()
+@pytest.fixture(params=["append", "begin"])
+def ingest(request: pytest.FixtureRequest) -> Ingest:
+    """One for each way in: they promise the same."""
+    return Ingest(begins=request.param == "begin")
+
+
+async def test_without_links_nothing_is_asked_and_keys_are_as_ever(ingest: Ingest) -> None:
     assert await ingest.send(source="mastodon", customer={"id": "109", "handle": "@ana"}) == own("mastodon:109")
     assert await ingest.send(source="mastodon", customer={"handle": "@ana"}) == own("mastodon:@ana")
     assert await ingest.send(company_ids=True, customer={"id": "c-1"}) == own("company:c-1")
     assert (ingest.store.asked, ingest.log.events[0].customer_key) == (0, "")
 
 
-async def test_a_profile_event_links_and_holds_for_itself() -> None:
-    ingest = Ingest()
+async def test_a_profile_event_links_and_holds_for_itself(ingest: Ingest) -> None:
     said = await ingest.send(source="mailgun", customer={"handle": "ana@example.com"}, **profile(company="c-1"))
     assert said == own("company:c-1")
     assert await ingest.send(source="mailgun", customer={"handle": "ana@example.com"}) == own("company:c-1")
@@ -83,8 +98,7 @@ async def test_a_profile_event_links_and_holds_for_itself() -> None:
     assert ingest.store.asked == asked, "what is known isn't asked again"
 
 
-async def test_one_person_by_three_names() -> None:
-    ingest = Ingest()
+async def test_one_person_by_three_names(ingest: Ingest) -> None:
     await ingest.say("mastodon:@ana@mastodon.social", "email:ana@example.com", "company:c-42")
     key = own("company:c-42")
     toot = {"id": "109", "handle": "@ana@mastodon.social"}
@@ -101,23 +115,20 @@ async def test_one_person_by_three_names() -> None:
     }
 
 
-async def test_a_number_is_known_whoever_writes_it() -> None:
-    ingest = Ingest()
+async def test_a_number_is_known_whoever_writes_it(ingest: Ingest) -> None:
     await ingest.say("phone:+34 600 111 222", "company:c-1")
     assert await ingest.send(source="whatsapp", customer={"id": "34600111222"}) == own("company:c-1")
     assert await ingest.send(source="twilio", customer={"id": "+34600111222"}) == own("company:c-1")
     assert await ingest.send(source="telegram", customer={"id": "34600111222"}) == own("telegram:34600111222")
 
 
-async def test_the_companys_id_is_believed_whatever_the_handle_says() -> None:
-    ingest = Ingest()
+async def test_the_companys_id_is_believed_whatever_the_handle_says(ingest: Ingest) -> None:
     await ingest.say("mastodon:@ana", "company:c-1")
     customer = {"id": "c-2", "handle": "@ana"}
     assert await ingest.send(company_ids=True, source="mastodon", customer=customer) == own("company:c-2")
 
 
-async def test_what_was_parted_has_its_own_key_and_stays_parted() -> None:
-    ingest = Ingest()
+async def test_what_was_parted_has_its_own_key_and_stays_parted(ingest: Ingest) -> None:
     await ingest.say("email:ana@example.com", "company:c-1")
     mail: dict[str, Any] = {"source": "mailgun", "customer": {"handle": "ana@example.com"}}
     assert await ingest.send(**mail) == own("company:c-1")
@@ -135,16 +146,14 @@ async def test_what_was_parted_has_its_own_key_and_stays_parted() -> None:
     assert await ingest.send(**mail) == own("company:c-1")
 
 
-async def test_a_shared_browser_joins_no_two_customers() -> None:
-    ingest = Ingest()
+async def test_a_shared_browser_joins_no_two_customers(ingest: Ingest) -> None:
     for customer in ("c-1", "c-2"):
         key = await ingest.send(company_ids=True, source="web", customer={"id": customer}, **profile(web="v-1"))
         assert key == own(f"company:{customer}")
     assert await ingest.send(source="web", customer={"handle": "v-1"}) == own("company:c-1")
 
 
-async def test_while_nobody_can_be_asked_what_is_known_holds_and_new_links_wait() -> None:
-    ingest = Ingest()
+async def test_while_nobody_can_be_asked_what_is_known_holds_and_new_links_wait(ingest: Ingest) -> None:
     await ingest.say("mastodon:@ana", "company:c-1")
     ingest.store.away = True
     assert await ingest.send(source="mastodon", customer={"handle": "@ana"}) == own("company:c-1")
@@ -160,6 +169,32 @@ async def test_while_nobody_can_be_asked_what_is_known_holds_and_new_links_wait(
     assert (await ingest.store.person("acme", parse("mastodon:109"))).customer_key == UUID(own("mastodon:109"))
     await ingest.send(source="mastodon", customer={"id": "109", "handle": "@ana"})
     assert (await ingest.store.person("acme", parse("mastodon:109"))).customer_key == UUID(own("company:c-1"))
+
+
+async def test_parts_that_say_nothing_new_wait_for_nobody() -> None:
+    ingest = Ingest(begins=True)
+    going_on = asyncio.Event()
+
+    async def link(tenant: str, claims: Any) -> list[Verdict]:
+        await going_on.wait()
+        return [Verdict.LINKED for _ in claims]
+
+    ingest.store.link = link  # type: ignore[method-assign]
+    new = asyncio.create_task(ingest.send(company_ids=True, customer={"id": "c-1"}, **profile(email="ana@example.com")))
+    await asyncio.sleep(0.01)
+    assert await ingest.send(source="mastodon", customer={"handle": "@ana"}) == own("mastodon:@ana")
+    assert not new.done()
+    going_on.set()
+    assert await new == own("company:c-1")
+
+
+async def test_whoever_waits_is_told_whatever_fails(ingest: Ingest) -> None:
+    async def link(tenant: str, claims: Any) -> list[Verdict]:
+        raise ZeroDivisionError
+
+    ingest.store.link = link  # type: ignore[method-assign]
+    with pytest.raises(LogUnavailableError if ingest.begins else ZeroDivisionError):
+        await ingest.send(company_ids=True, customer={"id": "c-1"}, **profile(email="ana@example.com"))
 
 
 async def test_what_others_say_is_followed_through_outages() -> None:
@@ -178,8 +213,7 @@ async def test_what_others_say_is_followed_through_outages() -> None:
     await following
 
 
-async def test_a_record_has_the_key_in_force() -> None:
-    ingest = Ingest()
+async def test_a_record_has_the_key_in_force(ingest: Ingest) -> None:
     await ingest.say("mastodon:@ana", "company:c-1")
     await ingest.send(source="mastodon", customer={"handle": "@ana"})
     received = ingest.log.events[-1]

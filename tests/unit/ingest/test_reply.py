@@ -15,7 +15,8 @@ ATTRIBUTIONS = {
     "es, Gmail": "El mar, 3 nov 2026 a las 10:00, Soporte Acme (<soporte@acme.example>) escribió:",
     "es, iPhone": "El 3 nov 2026, a las 10:00, Soporte Acme <soporte@acme.example> escribió:",
     "es, Thunderbird": "El 3/11/26 a las 10:00, Soporte Acme escribió:",
-    "es, wrapped": "El mar, 3 nov 2026 a las 10:00, Soporte de Acme Telecomunicaciones\n(<soporte@acme.example>) escribió:",
+    "es, wrapped": "El mar, 3 nov 2026 a las 10:00, Soporte de Acme"
+    " Telecomunicaciones\n(<soporte@acme.example>) escribió:",
     "es, name first": "Soporte Acme <soporte@acme.example> escribió el mar, 3 nov 2026 a las 10:00:",
     "en, Gmail": "On Tue, Nov 3, 2026 at 10:00 AM Acme Support <support@acme.example> wrote:",
     "en, wrapped": "On Tue, Nov 3, 2026 at 10:00 AM Acme Support\n<support@acme.example>\nwrote:",
@@ -36,15 +37,18 @@ ATTRIBUTIONS = {
 }
 OUTLOOK = {
     "es": "De: Soporte Acme\nEnviado el: martes, 3 de noviembre de 2026 10:00\nPara: Ana García\nAsunto: RE: Factura",
-    "es, mobile": "________________________________\nDe: Soporte <s@acme.example>\nEnviado: martes, noviembre 3, 2026 10:00 a. m."
+    "es, mobile": "________________________________\nDe: Soporte <s@acme.example>\nEnviado: martes, noviembre"
+    " 3, 2026 10:00 a. m."
     "\nPara: Ana <ana@example.com>\nAsunto: Re: Factura",
     "en": "From: Acme Support <support@acme.example>\nSent: Tuesday, November 3, 2026 10:00 AM\nTo: Ana\nCc: Bo"
     "\nSubject: RE: Invoice",
     "en, bold": "*From:* Acme Support <support@acme.example>\n*Date:* Tuesday, 3 November 2026 at 10:00\n*To:* Ana"
     "\n*Subject:* RE: Invoice",
-    "pt": "De: Suporte Acme <s@acme.example>\nEnviada em: terça-feira, 3 de novembro de 2026 10:00\nPara: Rui\nAssunto: RES: x",
+    "pt": "De: Suporte Acme <s@acme.example>\nEnviada em: terça-feira, 3 de novembro de 2026 10:00\nPara:"
+    " Rui\nAssunto: RES: x",
     "fr": "De : Support Acme <s@acme.example>\nEnvoyé : mardi 3 novembre 2026 10:00\nÀ : Chloé\nObjet : RE: Facture",
-    "de": "Von: Acme Support <s@acme.example>\nGesendet: Dienstag, 3. November 2026 10:00\nAn: Jörg\nBetreff: AW: Rechnung",
+    "de": "Von: Acme Support <s@acme.example>\nGesendet: Dienstag, 3. November 2026 10:00\nAn: Jörg\nBetreff:"
+    " AW: Rechnung",
     "it": "Da: Supporto Acme <s@acme.example>\nInviato: martedì 3 novembre 2026 10:00\nA: Luca\nOggetto: R: Fattura",
     "spaced": "From: Acme Support\n\nSent: Tuesday, November 3, 2026 10:00 AM\n\nTo: Ana\n\nSubject: RE: Invoice",
 }
@@ -75,20 +79,27 @@ DEVICES = (
 )
 NOTICES = (
     "AVISO LEGAL: Este mensaje y sus anexos son confidenciales.",
-    "Este mensaje y los ficheros anexos pueden contener información confidencial dirigida exclusivamente a su destinatario;"
+    "Este mensaje y los ficheros anexos pueden contener información confidencial dirigida exclusivamente a su"
+    " destinatario;"
     " si no lo es, queda prohibida su copia.",
-    "Antes de imprimir este mensaje, asegúrese de que es necesario: proteger el medio ambiente está en nuestra mano y en"
+    "Antes de imprimir este mensaje, asegúrese de que es necesario: proteger el medio ambiente está en nuestra"
+    " mano y en"
     " la de todos.",
-    "This e-mail and any attachments are confidential and intended solely for the use of the individual to whom they are"
+    "This e-mail and any attachments are confidential and intended solely for the use of the individual to whom"
+    " they are"
     " addressed.",
     "CONFIDENTIALITY NOTICE\nThis message is for its addressee.",
-    "Esta mensagem pode conter informação confidencial ou privilegiada, destinada apenas ao seu destinatário, pelo que a"
+    "Esta mensagem pode conter informação confidencial ou privilegiada, destinada apenas ao seu destinatário,"
+    " pelo que a"
     " sua divulgação é proibida.",
-    "Ce message et toutes les pièces jointes sont confidentiels et établis à l'intention exclusive de ses destinataires;"
+    "Ce message et toutes les pièces jointes sont confidentiels et établis à l'intention exclusive de ses"
+    " destinataires;"
     " toute diffusion est interdite.",
-    "Diese E-Mail enthält vertrauliche und rechtlich geschützte Informationen. Wenn Sie nicht der richtige Empfänger sind,"
+    "Diese E-Mail enthält vertrauliche und rechtlich geschützte Informationen. Wenn Sie nicht der richtige"
+    " Empfänger sind,"
     " ist das Kopieren untersagt.",
-    "Il presente messaggio e gli eventuali allegati sono riservati e destinati esclusivamente al destinatario; ogni altro"
+    "Il presente messaggio e gli eventuali allegati sono riservati e destinati esclusivamente al destinatario;"
+    " ogni altro"
     " uso è vietato.",
 )
 
@@ -156,7 +167,8 @@ def test_what_only_looks_like_it_stays(mail: str) -> None:
 
 def test_answers_between_quotes_are_kept_in_order() -> None:
     mail = (
-        "Hola, contesto abajo.\n\nOn Tue, Nov 3, 2026 at 10:00 AM Acme <s@acme.example> wrote:\n> ¿Qué día?\n\nEl jueves.\n\n"
+        "Hola, contesto abajo.\n\nOn Tue, Nov 3, 2026 at 10:00 AM Acme <s@acme.example> wrote:\n> ¿Qué"
+        " día?\n\nEl jueves.\n\n"
         "> ¿A qué hora?\n>\n> Soporte\n\nPor la tarde.\n"
     )
     assert cut(mail).text == "Hola, contesto abajo.\n\nEl jueves.\n\nPor la tarde."
@@ -191,7 +203,10 @@ def test_what_was_forwarded_is_kept_without_its_header(marker: str) -> None:
 
 
 def test_what_apple_mail_forwards_is_quoted_and_kept() -> None:
-    mail = "Ved esto:\n\n> Inicio del mensaje reenviado:\n>\n> De: Tienda <t@example.com>\n> Asunto: Pedido\n>\n> Se ha perdido.\n"
+    mail = (
+        "Ved esto:\n\n> Inicio del mensaje reenviado:\n>\n"
+        "> De: Tienda <t@example.com>\n> Asunto: Pedido\n>\n> Se ha perdido.\n"
+    )
     assert cut(mail).text == "Ved esto:\n\nSe ha perdido."
 
 
@@ -222,7 +237,8 @@ def test_quotes_of_html_are_cut_like_those_of_text() -> None:
     gmail = (
         '<div dir="ltr">Sigue sin ir.<div><br></div><div>¿Cuándo vienen?</div></div><br><div class="gmail_quote">'
         '<div dir="ltr" class="gmail_attr">El mar, 3 nov 2026 a las 10:00, Soporte (&lt;<a href="mailto:s@a.example">'
-        's@a.example</a>&gt;) escribió:<br></div><blockquote class="gmail_quote"><div>Hola, Ana</div></blockquote></div>'
+        's@a.example</a>&gt;) escribió:<br></div><blockquote class="gmail_quote"><div>Hola,'
+        " Ana</div></blockquote></div>"
     )
     assert cut(to_text(gmail, quote="> ")).text == "Sigue sin ir.\n\n¿Cuándo vienen?"
     outlook = (

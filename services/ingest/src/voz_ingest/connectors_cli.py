@@ -9,7 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -41,6 +41,7 @@ class _Desk:
 
     store: PostgresConnectorStore
     connectors: Connectors
+    out: TextIO
 
     def key(self, name: str, states: Mapping[Key, ConnectorState]) -> Key:
         """The connector of this id: of the configuration, else one that was there before."""
@@ -85,21 +86,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--to-beginning", action="store_true", help="as if it had never run")
 
 
-def run(chosen: argparse.Namespace) -> int:
+def run(chosen: argparse.Namespace, settings: ConnectSettings | None = None, out: TextIO | None = None) -> int:
     """The command. Returns the exit code."""
-    settings = read_settings(ConnectSettings)
     try:
-        return asyncio.run(_run(chosen, settings))
+        asyncio.run(_run(chosen, settings or read_settings(ConnectSettings), out or sys.stdout))
     except (_WrongUseError, FileError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error}", file=out or sys.stderr)
         return EXIT_MISCONFIGURED
     except (SQLAlchemyError, OSError) as error:
         what = "PostgreSQL can't be asked" if is_transient(error) else "PostgreSQL says no"
-        print(f"error: {what}: {error}", file=sys.stderr)
+        print(f"error: {what}: {error}", file=out or sys.stderr)
         return EXIT_FAILED
+    return 0
 
 
-async def _run(chosen: argparse.Namespace, settings: ConnectSettings) -> int:
+async def _run(chosen: argparse.Namespace, settings: ConnectSettings, out: TextIO) -> None:
     connections = connections_file(settings.connections_file, Metrics("ingest")).value
     await asyncio.to_thread(migrate, settings.postgres_dsn.get_secret_value(), "voz_ingest")
     engine = create_engine(settings, application_name="voz-ingest-connectors")
@@ -108,10 +109,9 @@ async def _run(chosen: argparse.Namespace, settings: ConnectSettings) -> int:
         store = PostgresConnectorStore(engine)
         await store.declare({key: each.source.name for key, each in connectors.by_key.items()})
         act: Callable[[argparse.Namespace, _Desk], Awaitable[None]] = chosen.act
-        await act(chosen, _Desk(store, connectors))
+        await act(chosen, _Desk(store, connectors, out))
     finally:
         await engine.dispose()
-    return 0
 
 
 async def _list(chosen: argparse.Namespace, desk: _Desk) -> None:
@@ -125,9 +125,9 @@ async def _list(chosen: argparse.Namespace, desk: _Desk) -> None:
         if key not in known
     ]
     if chosen.json:
-        print(json.dumps({"items": rows}, indent=2, ensure_ascii=False))
+        print(json.dumps({"items": rows}, indent=2, ensure_ascii=False), file=desk.out)
     else:
-        Console().print(_table(rows, now))
+        Console(file=desk.out).print(_table(rows, now))
 
 
 def _shown(state: ConnectorState, connectors: Connectors, now: datetime) -> dict[str, Any]:
@@ -189,7 +189,7 @@ async def _resume(chosen: argparse.Namespace, desk: _Desk) -> None:
 async def _set_paused(name: str, desk: _Desk, *, paused: bool) -> None:
     states = {(state.tenant, state.connection_id): state for state in await desk.store.states()}
     await desk.store.pause(desk.key(name, states), paused)
-    print(f"{name} is {'paused' if paused else 'resumed'}")
+    print(f"{name} is {'paused' if paused else 'resumed'}", file=desk.out)
 
 
 async def _rewind(chosen: argparse.Namespace, desk: _Desk) -> None:
@@ -197,7 +197,7 @@ async def _rewind(chosen: argparse.Namespace, desk: _Desk) -> None:
     key = desk.key(chosen.id, states)
     position = _position(chosen)
     await desk.store.rewind(key, position)
-    print(f"{chosen.id} stands at {json.dumps(position) if position else 'the beginning'}")
+    print(f"{chosen.id} stands at {json.dumps(position) if position else 'the beginning'}", file=desk.out)
 
 
 def _position(chosen: argparse.Namespace) -> Position:

@@ -72,7 +72,7 @@ class Submission:
 
     async def add(self, drafts: Sequence[Draft]) -> None:
         """Hand over a part and go on reading. Raises LogUnavailableError for the part before it."""
-        events = self._read(drafts)
+        events = self.read(drafts)
         await self.settle()
         if events:
             self._appending = asyncio.create_task(self._append(events))
@@ -80,7 +80,7 @@ class Submission:
 
     async def finish(self, drafts: Sequence[Draft] = ()) -> Outcome:
         """Hand over the last part and wait until everything is acknowledged. Raises LogUnavailableError."""
-        events = self._read(drafts)
+        events = self.read(drafts)
         if self._appending is not None:
             await self.settle()
         if events:
@@ -97,7 +97,8 @@ class Submission:
         await self._log.append(events)
         self.outcome.ids += [event.id for event in events]
 
-    def _read(self, drafts: Sequence[Draft]) -> list[ReceivedEvent]:
+    def read(self, drafts: Sequence[Draft]) -> list[ReceivedEvent]:
+        """The events of a part that may be appended; `outcome` knows of the others."""
         outcome, taken = self.outcome, []
         for index, draft in enumerate(drafts, outcome.seen):
             if draft.errors:

@@ -33,6 +33,7 @@ from voz_streamkit.database import create_engine, migrate
 from voz_streamkit.errors import is_transient
 from voz_streamkit.health import Health
 from voz_streamkit.http.auth import parse_keys
+from voz_streamkit.http.hot import HotRoutes
 from voz_streamkit.http.server import serve
 from voz_streamkit.kafka import create_producer
 from voz_streamkit.metrics import Metrics
@@ -52,6 +53,12 @@ class Ingest:
     health: Health
     beside: Beside
 
+    @property
+    def _hot(self) -> HotRoutes | None:
+        """Spans are made in the framework's way."""
+        hot: HotRoutes = self.app.state.hot
+        return None if self.settings.otlp_endpoint else hot
+
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`; then finish what was begun, deliver it, and leave."""
         served = asyncio.Event()
@@ -70,7 +77,7 @@ class Ingest:
                     stop=stop,
                     health=self.health,
                     drain_seconds=self.settings.drain_seconds,
-                    hot=self.app.state.hot,
+                    hot=self._hot,
                 )
             finally:
                 served.set()

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
@@ -22,6 +23,8 @@ from voz_streamkit.http.problems import MEDIA_TYPE, Problem, problem_body
 from voz_streamkit.metrics import Metrics
 
 _log = structlog.get_logger(__name__)
+TURN_REQUESTS = 64
+"""Requests that are answered at a time: enough to gain from it, few enough that others don't wait long."""
 DISCARD_BYTES = 64 << 20
 DISCARD_SECONDS = 10.0
 
@@ -86,11 +89,67 @@ class Answer(NamedTuple):
 Endpoint = Callable[[Request], Awaitable[Answer]]
 
 
-class Route(NamedTuple):
-    """A path (`/v1/events`), or all paths below one (`/v1/webhooks/{connection}`), and who answers there."""
+class Exchange(Request):
+    """A request that is all there, and the way back."""
+
+    __slots__ = ("_routes", "began", "route")
+
+    def __init__(
+        self,
+        routes: HotRoutes,
+        route: Route,
+        method: str,
+        path: str,
+        query_string: bytes,
+        headers: dict[str, str],
+        body: bytes,
+    ) -> None:
+        super().__init__(method, path, query_string, headers, body=body)
+        self._routes, self.route = routes, route
+        self.began = time.perf_counter()
+
+    @property
+    def answered(self) -> bool:
+        """Whether it has its answer."""
+        raise NotImplementedError
+
+    def write(self, answer: Answer) -> None:
+        """Send the answer to the client, if it is still there."""
+        raise NotImplementedError
+
+    def answer(self, answer: Answer) -> None:
+        """Answer it, once; what comes after that is forgotten."""
+        if not self.answered:
+            self._routes.note(self.route, self.method, answer.status, time.perf_counter() - self.began)
+            self.write(answer)
+
+    def fail(self, problem: Problem) -> None:
+        """Answer it with a problem."""
+        self.answer(problem_answer(problem))
+
+    def alone(self) -> None:
+        """Have it answered by the route's endpoint."""
+        self.finish_with(self.route.endpoint(self))
+
+    def finish_with(self, answering: Awaitable[Answer]) -> None:
+        """Answer it with what comes of that; it may raise Problem."""
+        self._routes.finish(self, answering)
+
+
+Together = Callable[[Sequence[Exchange]], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Route:
+    """A path (`/v1/events`), or all paths below one (`/v1/webhooks/{connection}`), and who answers there.
+
+    `together` takes the requests that came in one turn of the event loop, and sees to it that each is answered, now or
+    later: what is done for a small request is quicker when it is done for several, step by step.
+    """
 
     path: str
     endpoint: Endpoint
+    together: Together
 
 
 class HotRoutes:
@@ -101,6 +160,8 @@ class HotRoutes:
         self._exact = {route.path: route for route in routes if "{" not in route.path}
         self._below = tuple((route.path.partition("{")[0], route) for route in routes if "{" in route.path)
         self._by_target = {route.path.encode(): route for route in self._exact.values()}
+        self._turn: list[Exchange] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def find(self, path: str) -> Route | None:
         """Whose path it is."""
@@ -118,18 +179,50 @@ class HotRoutes:
             found = self.find(target.partition(b"?")[0].decode("latin-1"))
         return found
 
-    async def answer(self, route: Route, request: Request) -> Answer:
-        """The endpoint's answer, whatever happens in it; counted and timed as the framework's are."""
-        began = time.perf_counter()
-        try:
-            answer = await route.endpoint(request)
-        except Problem as problem:
-            answer = problem_answer(problem)
-        except Exception as error:
-            _log.error("request failed", path=request.path, method=request.method, exc_info=error)
-            answer = problem_answer(Problem(500, "An unexpected error; the log of the service has it."))
-        self._metrics.note_request(request.method, route.path, answer.status, time.perf_counter() - began)
-        return answer
+    def take(self, exchange: Exchange) -> None:
+        """Have it answered, together with what else comes in this turn of the loop."""
+        if not self._turn:
+            asyncio.get_running_loop().call_soon(self._answer_turn)
+        self._turn.append(exchange)
+
+    def finish(self, exchange: Exchange, answering: Awaitable[Answer]) -> None:
+        """Answer an exchange with what comes of `answering`."""
+        task = asyncio.create_task(_finish(exchange, answering))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def note(self, route: Route, method: str, status: int, seconds: float) -> None:
+        """Count and time a request, as the framework's are."""
+        self._metrics.note_request(method, route.path, status, seconds)
+
+    def _answer_turn(self) -> None:
+        turn, self._turn = self._turn[:TURN_REQUESTS], self._turn[TURN_REQUESTS:]
+        if self._turn:  # acknowledgements and others' answers come between
+            asyncio.get_running_loop().call_soon(self._answer_turn)
+        routes: dict[Route, list[Exchange]] = {}
+        for exchange in turn:
+            routes.setdefault(exchange.route, []).append(exchange)
+        for route, exchanges in routes.items():
+            try:
+                route.together(exchanges)
+            except Exception as error:
+                for exchange in exchanges:
+                    if not exchange.answered:
+                        _unexpected(exchange, error)
+
+
+async def _finish(exchange: Exchange, answering: Awaitable[Answer]) -> None:
+    try:
+        exchange.answer(await answering)
+    except Problem as problem:
+        exchange.fail(problem)
+    except Exception as error:
+        _unexpected(exchange, error)
+
+
+def _unexpected(exchange: Exchange, error: Exception) -> None:
+    _log.error("request failed", path=exchange.path, method=exchange.method, exc_info=error)
+    exchange.fail(Problem(500, "An unexpected error; the log of the service has it."))
 
 
 class HotMiddleware:

@@ -11,7 +11,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from voz_streamkit.http.hot import Answer, HotRoutes, Request, Route, problem_answer
+from voz_streamkit.http.hot import Answer, Exchange, HotRoutes, Route, problem_answer
 from voz_streamkit.http.problems import Problem, phrase
 
 
@@ -47,15 +47,24 @@ class _Ignored:
         """Nobody waits for it."""
 
 
-class _HotCycle:
-    """A hot request on its way, as uvicorn's connection wants to see one."""
+class _HotExchange(Exchange):
+    """A hot request on its way, as uvicorn's connection wants to see one, too."""
 
-    __slots__ = ("disconnected", "keep_alive", "response_complete", "response_started")
+    __slots__ = ("_connection", "disconnected", "keep_alive", "response_complete", "response_started")
     message_event = _Ignored()
 
-    def __init__(self, keep_alive: bool) -> None:
-        self.keep_alive = keep_alive
+    def __init__(self, connection: BoundedProtocol, *, keep_alive: bool, **named: Any) -> None:
+        super().__init__(**named)
+        self._connection, self.keep_alive = connection, keep_alive
         self.disconnected = self.response_started = self.response_complete = False
+
+    @property
+    def answered(self) -> bool:
+        return self.response_complete
+
+    def write(self, answer: Answer) -> None:
+        self.response_complete = True
+        self._connection.finish(answer, keep_alive=self.keep_alive)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -192,23 +201,27 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _begin_hot(self, route: Route) -> None:
         body, self._hot_body, self._hot_route = self._hot_body, b"", None
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers}
-        path, _, query_string = self.url.partition(b"?")
-        request = Request("POST", path.decode("latin-1"), query_string, headers, body=body)
-        cycle = _HotCycle(self.parser.should_keep_alive())
-        self.cycle = cycle  # type: ignore[assignment]  # what uvicorn asks of one
-        task = self.loop.create_task(self._run_hot(route, request, cycle))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
-
-    async def _run_hot(self, route: Route, request: Request, cycle: _HotCycle) -> None:
         assert self.hot is not None
-        answer = await self.hot.answer(route, request)
-        cycle.response_complete = True
-        if self.transport.is_closing():
-            return
-        self._write(answer, keep_alive=cycle.keep_alive)
-        self.on_response_complete()
+        path, _, query_string = self.url.partition(b"?")
+        exchange = _HotExchange(
+            self,
+            keep_alive=self.parser.should_keep_alive(),
+            routes=self.hot,
+            route=route,
+            method="POST",
+            path=path.decode("latin-1"),
+            query_string=query_string,
+            headers={name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers},
+            body=body,
+        )
+        self.cycle = exchange  # type: ignore[assignment]  # what uvicorn asks of one
+        self.hot.take(exchange)
+
+    def finish(self, answer: Answer, *, keep_alive: bool) -> None:
+        """Write the answer of the hot request."""
+        if not self.transport.is_closing():
+            self._write(answer, keep_alive=keep_alive)
+            self.on_response_complete()
 
     def _write(self, answer: Answer, *, keep_alive: bool) -> None:
         lines = [_head(answer.status, answer.media_type), *_lines(self.server_state.default_headers)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final
 
 import structlog
 
@@ -14,15 +14,16 @@ from voz_ingest.domain.event import Profile, ReceivedEvent
 from voz_ingest.domain.groups import Verdict
 from voz_ingest.domain.identities import Identity, claimed
 from voz_ingest.metrics import IdentityMetrics
-from voz_ingest.ports import Claim, EventLog, IdentitiesUnavailableError, IdentityStore, LogUnavailableError
+from voz_ingest.ports import Claim, EventLog, IdentitiesUnavailableError, IdentityStore, LogUnavailableError, Part
 from voz_streamkit.backoff import pause
 
 RETRY_AFTER_SECONDS: Final = 5
 _CHANGES_AT_ONCE: Final = 20_000
 _REFUSED_REMEMBERED: Final = 10_000
 _log = structlog.get_logger(__name__)
-# A claim, and the tenant whose it is.
-_Noted = tuple[str, Claim]
+# The tenant whose they are, and the identities.
+_ClaimKey = tuple[str, tuple[Identity, ...]]
+_Claims = dict[_ClaimKey, Claim]
 
 
 class IdentityFollower:
@@ -80,49 +81,91 @@ class LinkedEventLog:
         metrics: IdentityMetrics,
     ) -> None:
         self._log, self._store, self._links, self._follower, self._metrics = log, store, links, follower, metrics
-        self._refused: set[tuple[str, tuple[Identity, ...]]] = set()
+        self._refused: set[_ClaimKey] = set()
         self._refused_at = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def begin(self, parts: Sequence[Part]) -> None:
+        """As the port says. Parts that say something new of identities follow when it is noted."""
+        ready = []
+        for part in parts:
+            said, learned = self._claims(part.events)
+            if said or learned:
+                self._spawn(self._begin_noted(part, said, learned))
+            else:
+                ready.append(Part(self._keyed(part.events), part.settled))
+        if ready:
+            self._log.begin(ready)
 
     async def append(self, events: Sequence[ReceivedEvent]) -> None:
         """As the port says."""
-        # Most events say nothing of identities.
-        said = [self._said(each) for each in events if type(each.event.payload) is Profile]
-        await self._note(said, required=True)
-        if len(self._links):
-            known = [self._links.known(each.tenant, each.event.source, each.event.customer) for each in events]
-            await self._note([self._learned(*each) for each in zip(events, known, strict=True)], required=False)
-            events = [
-                received._replace(customer_key=found.key) if found.key else received
-                for received, found in zip(events, known, strict=True)
-            ]
-        await self._log.append(events)
+        said, learned = self._claims(events)
+        await self._note(said, learned)
+        await self._log.append(self._keyed(events))
 
-    def _said(self, received: ReceivedEvent) -> _Noted | None:
-        """What a profile event says that isn't known yet."""
+    async def _begin_noted(self, part: Part, said: _Claims, learned: _Claims) -> None:
+        try:
+            await self._note(said, learned)
+        except LogUnavailableError as error:
+            part.settled(error)
+        except Exception:  # whatever it is, whoever waits is told
+            _log.exception("identities can't be noted")
+            part.settled(_unavailable())
+        else:
+            self._log.begin([Part(self._keyed(part.events), part.settled)])
+
+    def _keyed(self, events: Sequence[ReceivedEvent]) -> Sequence[ReceivedEvent]:
+        """The events with the keys that links say."""
+        if not len(self._links):
+            return events
+        return [
+            received._replace(customer_key=key) if (key := self._known(received).key) else received
+            for received in events
+        ]
+
+    def _known(self, received: ReceivedEvent) -> Known:
+        return self._links.known(received.tenant, received.event.source, received.event.customer)
+
+    def _claims(self, events: Sequence[ReceivedEvent]) -> tuple[_Claims, _Claims]:
+        """What profile events say that isn't known, and what is to be learned of the others."""
+        said: _Claims = {}
+        learned: _Claims = {}
+        for received in events:
+            # Most events say nothing of identities.
+            if type(received.event.payload) is Profile and (claim := self._said(received)):
+                said[received.tenant, claim.identities] = claim
+            elif len(self._links) and (claim := self._learned(received)):
+                learned[received.tenant, claim.identities] = claim
+        return said, learned
+
+    def _said(self, received: ReceivedEvent) -> Claim | None:
+        """What a profile event says of identities; None when it says nothing new."""
         identities = claimed(received.event)
         if not identities or self._links.one_person(received.tenant, identities):
             return None
-        return received.tenant, Claim(identities, _sender(received))
+        return self._unless_refused(received.tenant, Claim(identities, _sender(received)))
 
-    def _learned(self, received: ReceivedEvent, known: Known) -> _Noted | None:
+    def _learned(self, received: ReceivedEvent) -> Claim | None:
         """That a customer who is known by another identity has this one, too."""
+        known = self._known(received)
         if known.own is None or known.through is None:
             return None
-        return received.tenant, Claim((known.own, known.through), _sender(received), through=known.through)
+        claim = Claim((known.own, known.through), _sender(received), through=known.through)
+        return self._unless_refused(received.tenant, claim)
 
-    async def _note(self, noted: Iterable[_Noted | None], *, required: bool) -> None:
-        claims: defaultdict[str, dict[tuple[Identity, ...], Claim]] = defaultdict(dict)
-        for tenant, claim in filter(None, noted):
-            if not self._was_refused(tenant, claim):
-                claims[tenant][claim.identities] = claim
-        for tenant, said in claims.items():
-            try:
-                await self._link(tenant, list(said.values()))
-            except IdentitiesUnavailableError as error:
-                self._metrics.claims.labels("unavailable").inc(len(said))
-                if required:
-                    detail = "What is said of identities can't be noted at present."
-                    raise LogUnavailableError(detail, retry_after_seconds=RETRY_AFTER_SECONDS) from error
+    async def _note(self, said: _Claims, learned: _Claims) -> None:
+        """Note claims. Raises LogUnavailableError when what was said can't be noted; what is learned may wait."""
+        for claims in (said, learned):
+            by_tenant: defaultdict[str, list[Claim]] = defaultdict(list)
+            for (tenant, _), claim in claims.items():
+                by_tenant[tenant].append(claim)
+            for tenant, mine in by_tenant.items():
+                try:
+                    await self._link(tenant, mine)
+                except IdentitiesUnavailableError as error:
+                    self._metrics.claims.labels("unavailable").inc(len(mine))
+                    if claims is said:
+                        raise _unavailable() from error
 
     async def _link(self, tenant: str, claims: list[Claim]) -> None:
         verdicts = await self._store.link(tenant, claims)
@@ -133,11 +176,21 @@ class LinkedEventLog:
             if verdict not in (Verdict.LINKED, Verdict.KNOWN):
                 self._refused.add((tenant, claim.identities))
 
-    def _was_refused(self, tenant: str, claim: Claim) -> bool:
-        """Whether the same was refused since anything has changed: the store needn't be asked each time."""
+    def _unless_refused(self, tenant: str, claim: Claim) -> Claim | None:
+        """The claim, unless the same was refused since anything has changed: the store needn't be asked each time."""
         if self._refused_at != self._links.newest_change or len(self._refused) > _REFUSED_REMEMBERED:
             self._refused, self._refused_at = set(), self._links.newest_change
-        return (tenant, claim.identities) in self._refused
+        return None if (tenant, claim.identities) in self._refused else claim
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _unavailable() -> LogUnavailableError:
+    detail = "What is said of identities can't be noted at present."
+    return LogUnavailableError(detail, retry_after_seconds=RETRY_AFTER_SECONDS)
 
 
 def _sender(received: ReceivedEvent) -> str:

@@ -46,7 +46,7 @@ def events(document: Fields, own: frozenset[str], options: Mapping[str, Any]) ->
     """What a document tells; which it is, its fields say."""
     values = walk.fields(document, "properties")
     message = walk.fields(document, "message") or document
-    if "conversationsThreadId" in message:
+    if message.keys() & {"conversationsThreadId", "senders"}:
         yield from _message(message, own)
     elif values.keys() & {"hs_survey_type", "hs_survey_id", "hs_value"}:
         yield from _feedback(document, values, options)
@@ -57,9 +57,9 @@ def events(document: Fields, own: frozenset[str], options: Mapping[str, Any]) ->
 
 
 def status(stage: str, options: Mapping[str, Any]) -> str:
-    """Where a ticket stands, by its stage; one that nobody has declared is open."""
+    """Where a ticket stands, by its stage; one that is a number, and that nobody has declared, is open."""
     declared = {str(name): str(said) for name, said in walk.fields(options.get("stages")).items()}
-    return declared.get(stage) or STAGES.get(stage, "open")
+    return declared.get(stage) or STAGES.get(stage) or tickets.status(stage)
 
 
 def moment(value: Any) -> str | None:

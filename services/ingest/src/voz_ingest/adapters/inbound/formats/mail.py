@@ -31,6 +31,8 @@ Headers = Mapping[str, Sequence[str]]
 
 _MAX_PARTS = 200
 _MAX_TEXT_CHARS = 50_000
+_MAX_FIELD_CHARS = 20_000
+_ADDRESS = re.compile(r"[^\s<>()\",;:@]{1,100}@[^\s<>()\",;:@]{1,200}")
 _MESSAGE_ID = re.compile(r"<\s*([^<>\s]+)\s*>")
 _SIGNATURES = dict.fromkeys(
     (
@@ -172,11 +174,12 @@ def is_automatic(mail: Mail, own: Iterable[str] = ()) -> bool:
 
 def addresses(mail: Mail, name: str) -> list[Address]:
     """The addresses of a field, with their names."""
-    return [
-        Address(address.strip().lower(), _decoded(who).strip())
-        for who, address in getaddresses([*mail.headers.get(name, ())])
-        if "@" in address
-    ]
+    said = [value[:_MAX_FIELD_CHARS] for value in mail.headers.get(name, ())]
+    try:
+        found = getaddresses(said)
+    except (RecursionError, ValueError, IndexError):  # comments within comments without end
+        found = [("", address) for value in said for address in _ADDRESS.findall(value)]
+    return [Address(address.strip().lower(), _decoded(who).strip()) for who, address in found if "@" in address]
 
 
 def is_own(own: Iterable[str], address: str) -> bool:

@@ -47,10 +47,11 @@ def build_app(
     )
     intake = Intake(settings, log, budget, metrics, connections or NoConnections(), usage or DailyUsage())
     events = EventsEndpoint(intake, lambda: app.state.api_keys.value)
+    hooks = WebhooksEndpoint(intake, metrics, webhooks)
     app.state.hot = hot = HotRoutes(
         metrics.shared,
-        Route(document.EVENTS_PATH, events.receive),
-        Route(document.WEBHOOKS_PATH, WebhooksEndpoint(intake, metrics, webhooks).receive),
+        Route(document.EVENTS_PATH, events.receive, events.receive_together),
+        Route(document.WEBHOOKS_PATH, hooks.receive, hooks.receive_together),
     )
     app.user_middleware.append(Middleware(HotMiddleware, routes=hot))  # the innermost one
     add_snippet(app)

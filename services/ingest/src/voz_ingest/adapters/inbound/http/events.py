@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from voz_ingest.adapters.inbound.http.answers import answer
 from voz_ingest.adapters.inbound.http.bodies import PART_EVENTS, Lines, read_whole, submit_whole, too_large
-from voz_ingest.adapters.inbound.http.intake import Intake
+from voz_ingest.adapters.inbound.http.intake import Intake, Small
 from voz_ingest.adapters.inbound.sources import PayloadError, api, cloudevents, decode
 from voz_ingest.domain.budget import Held
 from voz_ingest.domain.draft import Draft
-from voz_ingest.use_cases import Submission
+from voz_ingest.use_cases import Outcome, Submission
 from voz_streamkit.http.auth import EVENTS_WRITE, ApiKeys, authorise
-from voz_streamkit.http.hot import Answer, Request
+from voz_streamkit.http.hot import Answer, Exchange, Request
 from voz_streamkit.http.problems import FieldError, Problem
 
 JSON = "application/json"
@@ -34,18 +34,8 @@ class EventsEndpoint:
         if request.method != "POST":
             raise Problem(405, "Events are sent with POST.", headers={"Allow": "POST"})
         headers = request.headers
-        principal = authorise(self._keys(), headers.get("authorization", ""), EVENTS_WRITE)
-        tenant, sent_by = principal.tenant, f"key:{principal.key_id}"
-        self._intake.admit(tenant)
+        tenant, sent_by = self._admit(headers)
         media_type, key = _media_type(headers), _idempotency_key(headers)
-        if request.body is not None and media_type not in NDJSON:
-            body = request.body
-            drafts, many = self._read(headers, media_type, body)
-            if len(drafts) <= PART_EVENTS:
-                outcome = await self._intake.submit_at_once(
-                    tenant, headers, drafts, size=len(body), idempotency_key=key, sent_by=sent_by
-                )
-                return answer(outcome, many=many)
         many = media_type in NDJSON
 
         async def work(submission: Submission, held: Held) -> None:
@@ -59,6 +49,39 @@ class EventsEndpoint:
 
         submitted = await self._intake.submit(tenant, headers, work, idempotency_key=key, sent_by=sent_by)
         return Answer(400) if submitted is None else answer(submitted, many=many)
+
+    def receive_together(self, exchanges: Sequence[Exchange]) -> None:
+        """The same for small requests, several at a time."""
+        smalls = []
+        for exchange in exchanges:
+            try:
+                small = self._small(exchange)
+            except Problem as problem:
+                exchange.fail(problem)
+            else:
+                if small is None:
+                    exchange.alone()
+                else:
+                    smalls.append(small)
+        self._intake.submit_together(smalls)
+
+    def _small(self, exchange: Exchange) -> Small | None:
+        """A request that is read at once; None for one that isn't small. Raises Problem."""
+        headers, body = exchange.headers, exchange.body or b""
+        tenant, sent_by = self._admit(headers)
+        media_type, key = _media_type(headers), _idempotency_key(headers)
+        if media_type in NDJSON:
+            return None
+        drafts, many = self._read(headers, media_type, body)
+        if len(drafts) > PART_EVENTS:
+            return None
+        return Small(exchange, tenant, drafts, len(body), _complete, many=many, idempotency_key=key, sent_by=sent_by)
+
+    def _admit(self, headers: Mapping[str, str]) -> tuple[str, str]:
+        """The tenant and who sends for it. Raises Problem."""
+        principal = authorise(self._keys(), headers.get("authorization", ""), EVENTS_WRITE)
+        self._intake.admit(principal.tenant)
+        return principal.tenant, f"key:{principal.key_id}"
 
     def _read(self, headers: Mapping[str, str], media_type: str, body: bytes) -> tuple[list[Draft], bool]:
         """The events of a body, and whether it is made for several. Raises Problem."""
@@ -77,6 +100,13 @@ class EventsEndpoint:
                 raise Problem(413, f"A stream holds at most {most} events: send the rest in another one.")
             await submission.add(drafts)
         await submission.finish()
+
+
+def _complete(small: Small, outcome: Outcome) -> None:
+    try:
+        small.exchange.answer(answer(outcome, many=small.many))
+    except Problem as problem:
+        small.exchange.fail(problem)
 
 
 def _media_type(headers: Mapping[str, str]) -> str:

@@ -6,7 +6,9 @@ import math
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from random import getrandbits
 from uuid import uuid4
 
@@ -19,11 +21,13 @@ from voz_ingest.config import Settings
 from voz_ingest.domain.budget import ByteBudget, Held, OverBudgetError
 from voz_ingest.domain.connection import TenantLimits
 from voz_ingest.domain.draft import Draft
+from voz_ingest.domain.event import ReceivedEvent
 from voz_ingest.domain.quota import DailyUsage, seconds_until_tomorrow
 from voz_ingest.domain.rate import RateLimit
 from voz_ingest.metrics import IngestMetrics
-from voz_ingest.ports import EventLog, LogUnavailableError
+from voz_ingest.ports import EventLog, LogUnavailableError, Part
 from voz_ingest.use_cases import Outcome, Submission
+from voz_streamkit.http.hot import Exchange
 from voz_streamkit.http.problems import Problem
 from voz_streamkit.tracing import inject_traceparent
 
@@ -31,6 +35,21 @@ _log = structlog.get_logger(__name__)
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 Work = Callable[[Submission, Held], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Small:
+    """A small request whose events are all there. `complete` answers it when they are acknowledged."""
+
+    exchange: Exchange
+    tenant: str
+    drafts: Sequence[Draft]
+    size: int
+    complete: Callable[[Small, Outcome], None]
+    many: bool = False
+    company_ids: bool = True
+    idempotency_key: str = ""
+    sent_by: str = ""
 
 
 class Intake:
@@ -91,35 +110,44 @@ class Intake:
                 return None
             except (Problem, OverBudgetError, LogUnavailableError) as error:
                 await _settle(submission)
-                raise self._interrupted(error, submission) from error
+                raise self._interrupted(error, submission.outcome) from error
             finally:
                 self._account(tenant, submission.outcome)
         return submission.outcome
 
-    async def submit_at_once(
-        self,
-        tenant: str,
-        headers: Mapping[str, str],
-        drafts: Sequence[Draft],
-        *,
-        size: int,
-        company_ids: bool = True,
-        idempotency_key: str = "",
-        sent_by: str = "",
-    ) -> Outcome:
-        """The same for the few events of a small body that is there already, `size` bytes; without the machinery that
-        bodies need which are still to come. Raises Problem 503."""
-        submission = self._begin(tenant, headers, company_ids, idempotency_key, sent_by)
-        held = 0
-        try:
-            self._budget.take(size)
-            held = size
-            return await submission.finish(drafts)
-        except (OverBudgetError, LogUnavailableError) as error:
-            raise self._interrupted(error, submission) from error
-        finally:
-            self._budget.give(held)
-            self._account(tenant, submission.outcome)
+    def submit_together(self, smalls: Sequence[Small]) -> None:
+        """The same for small requests that are there at the same time: their events are read, and then appended, one
+        after another, and each request is answered when its own are acknowledged."""
+        parts = []
+        for small in smalls:
+            try:
+                self._budget.take(small.size)
+            except OverBudgetError as error:
+                small.exchange.fail(self._interrupted(error, Outcome()))
+                continue
+            submission = self._begin(
+                small.tenant, small.exchange.headers, small.company_ids, small.idempotency_key, small.sent_by
+            )
+            events = submission.read(small.drafts)
+            settled = partial(self._settle, small, submission.outcome, events)
+            if events:
+                parts.append(Part(events, settled))
+            else:
+                settled(None)
+        if parts:
+            self._log.begin(parts)
+
+    def _settle(
+        self, small: Small, outcome: Outcome, events: Sequence[ReceivedEvent], error: LogUnavailableError | None
+    ) -> None:
+        self._budget.give(small.size)
+        if error is None:
+            outcome.ids = [event.id for event in events]
+        self._account(small.tenant, outcome)
+        if error is None:
+            small.complete(small, outcome)
+        else:
+            small.exchange.fail(self._interrupted(error, outcome))
 
     def _begin(
         self, tenant: str, headers: Mapping[str, str], company_ids: bool, idempotency_key: str, sent_by: str
@@ -153,7 +181,7 @@ class Intake:
             known = self._limits_of[tenant] = (said, said.limits(self._default_limits))
         return known[1]
 
-    def _interrupted(self, error: Problem | OverBudgetError | LogUnavailableError, submission: Submission) -> Problem:
+    def _interrupted(self, error: Problem | OverBudgetError | LogUnavailableError, outcome: Outcome) -> Problem:
         """The problem to answer, saying what had been accepted before it."""
         match error:
             case OverBudgetError():
@@ -161,7 +189,7 @@ class Intake:
                 error = LogUnavailableError("Too much is in flight.", retry_after_seconds=1)
             case LogUnavailableError():
                 self._metrics.refused.labels("kafka").inc()
-        return interrupted(error, submission.outcome)
+        return interrupted(error, outcome)
 
 
 def _too_much(detail: str, wait_seconds: float) -> Problem:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import structlog
 
 from voz_ingest.adapters.inbound import sources
 from voz_ingest.adapters.inbound.http.answers import answer
-from voz_ingest.adapters.inbound.http.bodies import read_whole, submit_whole
+from voz_ingest.adapters.inbound.http.bodies import PART_EVENTS, read_whole, submit_whole, too_large
 from voz_ingest.adapters.inbound.http.document import WEBHOOKS_PATH
-from voz_ingest.adapters.inbound.http.intake import Intake
+from voz_ingest.adapters.inbound.http.intake import Intake, Small
 from voz_ingest.adapters.inbound.sources import Payload, PayloadError, Source
 from voz_ingest.domain.budget import Held
 from voz_ingest.domain.connection import Connection
@@ -23,7 +25,7 @@ from voz_ingest.metrics import IngestMetrics
 from voz_ingest.ports import Announcements, Evidence, Fetch, LogUnavailableError, RawPayloads
 from voz_ingest.use_cases import Outcome, Submission
 from voz_streamkit.errors import is_transient
-from voz_streamkit.http.hot import Answer, Request
+from voz_streamkit.http.hot import Answer, Exchange, Request
 from voz_streamkit.http.problems import FieldError, Problem
 
 MAX_CERTIFICATES, MAX_REASONS = 100, 20
@@ -40,6 +42,18 @@ class WebhookPorts:
     raw: RawPayloads
     web: Fetch
     announcements: Announcements | None = None
+
+
+class _Sent(NamedTuple):
+    """A payload and whose it is."""
+
+    connection: Connection
+    source: Source
+    payload: Payload
+
+    @property
+    def keeps_raw(self) -> bool:
+        return self.connection.options.get("keep_raw") is True
 
 
 class WebhooksEndpoint:
@@ -98,15 +112,73 @@ class WebhooksEndpoint:
         )
         if outcome is None or payload is None:
             return Answer(400)
+        return await self._complete(_Sent(connection, source, payload), outcome)
+
+    def receive_together(self, exchanges: Sequence[Exchange]) -> None:
+        """The same for small requests, several at a time."""
+        smalls = []
+        for exchange in exchanges:
+            try:
+                small = self._small(exchange)
+            except Problem as problem:
+                exchange.fail(problem)
+            else:
+                if small is None:
+                    exchange.alone()
+                else:
+                    smalls.append(small)
+        self._intake.submit_together(smalls)
+
+    def _small(self, exchange: Exchange) -> Small | None:
+        """A payload that is read at once; None when it is long, can't be read, or has anything to wait for. Raises
+        Problem."""
+        connection = self._connection(exchange.path.removeprefix(PREFIX))
+        source, body = sources.load(connection.source), exchange.body or b""
+        if source.needs or source.announced or source.follow:
+            return None
+        self._intake.admit(connection.tenant)
+        if len(body) > self._settings.max_body_bytes:
+            raise too_large(self._settings.max_body_bytes)
+        payload = self._payload(exchange, connection, body)
+        if not source.verify(payload, connection.secrets):
+            raise self._unauthorised(source, "The signature is not valid.")
+        try:
+            drafts = source.drafts(payload)
+        except PayloadError:
+            return None
+        if len(drafts) > PART_EVENTS:
+            return None
+        return Small(
+            exchange,
+            connection.tenant,
+            drafts,
+            len(body),
+            partial(self._complete_small, _Sent(connection, source, payload)),
+            company_ids=not source.knows_customers_itself(connection.options),
+            sent_by=f"connection:{connection.id}",
+        )
+
+    def _complete_small(self, sent: _Sent, small: Small, outcome: Outcome) -> None:
+        if outcome.rejected or sent.keeps_raw:
+            small.exchange.finish_with(self._complete(sent, outcome))
+        else:
+            small.exchange.answer(self._answer(sent, outcome))
+
+    async def _complete(self, sent: _Sent, outcome: Outcome) -> Answer:
+        """Keep what is to be kept of a payload whose events are in the log, and answer. Raises Problem."""
+        connection, payload = sent.connection, sent.payload
         if outcome.rejected:
             await self._put_aside(connection, payload, "rejected", _why(outcome))
-        if connection.options.get("keep_raw") is True:
+        if sent.keeps_raw:
             with _unavailable():
                 await self._ports.raw.put(
                     connection, payload.body, payload.headers, received_at=payload.received_at, ids=outcome.ids
                 )
-        self._metrics.webhooks.labels(source.name, _outcome(outcome)).inc()
-        return answer(outcome, many=True, status=source.success, nothing_is_fine=True)
+        return self._answer(sent, outcome)
+
+    def _answer(self, sent: _Sent, outcome: Outcome) -> Answer:
+        self._metrics.webhooks.labels(sent.source.name, _outcome(outcome)).inc()
+        return answer(outcome, many=True, status=sent.source.success, nothing_is_fine=True)
 
     async def _verified(self, source: Source, payload: Payload, connection: Connection) -> Payload:
         """The payload, with what is needed to verify it. Raises Problem 401."""

@@ -22,7 +22,6 @@ from voz_ingest.domain.draft import Draft
 from voz_ingest.domain.payloads import TICKET_STATUSES
 
 HOSTS = frozenset({"api.hubapi.com"})
-SUCCESS = 200
 
 _API = "https://api.hubapi.com"
 _OBJECTS = {"0-1": "contact", "0-5": "ticket", "0-19": "feedback_submission"}
@@ -47,7 +46,7 @@ def parse(payload: Payload) -> list[Draft]:
         raise PayloadError("", "must be a JSON array of events, or an object")
     found: list[Fields] = []
     for item in _items(document):
-        if "subscriptionType" in item:
+        if _type(item):
             found += _told(item, payload.options)
         else:
             found += hubspot.events(item, payload.own, payload.options)
@@ -94,9 +93,13 @@ def _signed_urls(url: str) -> set[str]:
     return {url, _SIGNED_DECODED.sub(lambda found: chr(int(found[1], 16)), url)}
 
 
+def _type(event: Fields) -> str:
+    return walk.string(event, "subscriptionType") or walk.string(event, "eventType")
+
+
 def _kind(event: Fields) -> tuple[str, str]:
     """What an event is about, and what happened to it: of the older subscriptions and of those for any object."""
-    about, _, what = walk.string(event, "subscriptionType").partition(".")
+    about, _, what = _type(event).partition(".")
     return _OBJECTS.get(walk.string(event, "objectTypeId"), "") if about == "object" else about, what
 
 
@@ -147,7 +150,7 @@ def _contact(event: Fields, what: str) -> Iterator[Fields]:
     )
     if not number:
         return
-    if what == "propertyChange" and name:
+    if what == "propertyChange" and name and not _is_hidden(event):
         profile = hubspot.identities(name, _value(event))
         yield {**about, "id": ids.compose(about["id"], name), "profile": profile}
     elif what == "creation":
@@ -187,6 +190,11 @@ def _ticket(event: Fields, what: str, options: Mapping[str, Any]) -> Iterator[Fi
 
 def _is_stage(event: Fields) -> bool:
     return walk.string(event, "propertyName") == "hs_pipeline_stage"
+
+
+def _is_hidden(event: Fields) -> bool:
+    """Whether it is a property that HubSpot calls sensitive."""
+    return walk.flag(event, "isSensitive") or _value(event) == "REDACTED"
 
 
 def _version(event: Fields) -> str:

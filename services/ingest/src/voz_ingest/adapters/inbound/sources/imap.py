@@ -13,12 +13,15 @@ from voz_ingest.adapters.inbound.formats import mail, pulling, walk
 from voz_ingest.adapters.inbound.sources import Advance, Mailbox, Payload, PayloadError, PullState
 from voz_ingest.domain.draft import Draft
 
+_HEADERS = frozenset({"date", "from", "message-id", "received", "return-path", "sender", "subject", "to"})
+"""A mail has some of them."""
+
 
 def parse(payload: Payload) -> list[Draft]:
     """The mail as an event; none for what a program wrote (answers of people who are away, bounces, lists, invitations)
     and for what stays within the company. The option `mailbox` is one of the company's own addresses."""
     found = mail.read(payload.body)
-    if not found.headers:
+    if found.headers.keys().isdisjoint(_HEADERS):
         raise PayloadError("", "must be a mail (RFC 5322): a header, an empty line, a body")
     mailbox = payload.options.get("mailbox")
     event = mail.event(found, "imap", payload.own | ({mailbox} if isinstance(mailbox, str) else set()))

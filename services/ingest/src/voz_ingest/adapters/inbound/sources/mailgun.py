@@ -104,7 +104,8 @@ def _text(fields: Fields) -> str:
     plain = walk.string(fields, "body-plain") or mail.html_text(html) or walk.string(fields, "stripped-text")
     text = _clean(plain)
     signature = _clean(walk.string(fields, "stripped-signature"))
-    return text.replace(f"\n{signature}", f"\n-- \n{signature}", 1) if signature else text
+    is_marked = not signature or signature.startswith("--")
+    return text if is_marked else text.replace(f"\n{signature}", f"\n-- \n{signature}", 1)
 
 
 def _clean(said: str) -> str:

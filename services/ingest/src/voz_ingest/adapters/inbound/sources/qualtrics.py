@@ -78,14 +78,20 @@ def announced(payload: Payload, secrets: Sequence[str]) -> list[Pull]:
     except PayloadError:
         return []
     survey, response = walk.string(event, "SurveyID"), walk.string(event, "ResponseID")
-    datacenter = str(payload.options.get("datacenter", ""))
     token = str(payload.options.get("api_token", "")) or next(iter(secrets), "")
     is_complete = walk.string(event, "Status").lower() in ("complete", "completed", "")
-    if not (_SURVEY.fullmatch(survey) and _RESPONSE.fullmatch(response) and _DATACENTER.fullmatch(datacenter)):
+    base = _base(payload.options)
+    if not (base and token and is_complete and _SURVEY.fullmatch(survey) and _RESPONSE.fullmatch(response)):
         return []
-    base = walk.string(payload.options, "base_url") or f"https://{datacenter}.qualtrics.com"
     url = pulling.url(base, "API", "v3", "surveys", survey, "responses", response)
-    return [Pull(url, {"X-API-TOKEN": token, "Accept": "application/json"})] if token and is_complete else []
+    return [Pull(url, {"X-API-TOKEN": token, "Accept": "application/json"})]
+
+
+def _base(options: Mapping[str, Any]) -> str:
+    """Where the account's API is; empty while nobody says."""
+    datacenter = str(options.get("datacenter", ""))
+    host = f"https://{datacenter}.qualtrics.com" if _DATACENTER.fullmatch(datacenter) else ""
+    return walk.string(dict(options), "base_url") or host
 
 
 def _form(payload: Payload) -> dict[str, str]:

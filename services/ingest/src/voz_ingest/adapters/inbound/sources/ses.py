@@ -26,8 +26,6 @@ from voz_ingest.adapters.inbound.formats.walk import Fields
 from voz_ingest.adapters.inbound.sources import Payload, PayloadError, decode, decode_object
 from voz_ingest.domain.draft import Draft
 
-SUCCESS = 200
-
 _MAX_AGE_SECONDS = 3600
 _HOST = r"https://sns\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?"
 _CERTIFICATE = re.compile(rf"{_HOST}/[A-Za-z0-9._-]+\.pem")

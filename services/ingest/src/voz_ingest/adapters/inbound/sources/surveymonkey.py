@@ -68,7 +68,7 @@ def announced(payload: Payload, secrets: Sequence[str]) -> list[Pull]:
     survey = walk.identifier(event, "resources", "survey_id")
     token = str(payload.options.get("access_token", "")) or next((each for each in secrets if "&" not in each), "")
     host = _REGIONS.get(str(payload.options.get("region", "us")), _REGIONS["us"])
-    base = walk.string(payload.options, "base_url") or f"https://{host}"
+    base = walk.string(dict(payload.options), "base_url") or f"https://{host}"
     if walk.string(event, "event_type") not in _ANNOUNCED or not token:
         return []
     if not _NUMBER.fullmatch(response) or not _NUMBER.fullmatch(survey):

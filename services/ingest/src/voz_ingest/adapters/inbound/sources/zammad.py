@@ -24,6 +24,7 @@ _STATES = {"1": "new", "2": "open", "3": "pending", "4": "closed", "5": "closed"
 _STATE_TYPES = {"1": "new", "2": "open", "3": "pending", "4": "pending", "5": "closed", "6": "closed", "7": "closed"}
 _NOT_SAID = re.compile(r"-|#\{.*\}", re.DOTALL)
 """How a payload of one's own says that there is nothing."""
+_ZONE = re.compile(r" (UTC|[+-]\d{4})$")
 _RANK = re.compile(r"\d+\s+")  # `2 normal`
 _MADE_UP = re.compile(r"auto-[\d-]+")
 _TAG = re.compile(r"</?[a-z][^<>]*>", re.IGNORECASE)
@@ -51,7 +52,7 @@ def parse(payload: Payload) -> list[Draft]:
             organization=_name(ticket, "organization"),
         ),
     )
-    found = [*_message(payload, article, about), *_status(ticket, number, about)]
+    found = [*_message(payload, article, about), *_status(ticket, number, about, _said(article, "id"))]
     return drafts.once(event for event in found if event.get("id"))
 
 
@@ -64,7 +65,7 @@ def verify(payload: Payload, secrets: Sequence[str]) -> bool:
 def _message(payload: Payload, article: Fields, about: Fields) -> Iterator[Fields]:
     sender = _sender(article, about["customer"])
     via, text = _name(article, "type"), _text(article)
-    if not text or _is_true(article, "internal") or (sender == "system" and via in ("note", "")):
+    if not text or _is_private(article, sender, via) or (sender == "system" and via in ("note", "")):
         return
     outbound = sender != "customer" or people.is_own(payload.own, _address(article))
     author = _name(article, "created_by") or _said(article, "from")
@@ -74,7 +75,8 @@ def _message(payload: Payload, article: Fields, about: Fields) -> Iterator[Field
         "text": text,
         **walk.some(
             direction="outbound" if outbound else None,
-            occurred_at=times.iso(article.get("created_at")),
+            language=walk.language(article, "detected_language"),
+            occurred_at=_moment(article, "created_at"),
             attributes={
                 **about.get("attributes", {}),
                 **drafts.attributes(via=via, author=author if outbound else None),
@@ -83,15 +85,16 @@ def _message(payload: Payload, article: Fields, about: Fields) -> Iterator[Field
     }
 
 
-def _status(ticket: Fields, number: str, about: Fields) -> Iterator[Fields]:
+def _status(ticket: Fields, number: str, about: Fields, article: str) -> Iterator[Fields]:
+    """Where the ticket stands. Without a time its changes are told apart by the article that came with them."""
     state = walk.fields(ticket, "state")
     kind = _STATE_TYPES.get(_said(state, "state_type_id"), "") or tickets.status(_name(state, "state_type"))
     now = kind or tickets.status(_name(ticket, "state")) or _STATES.get(_said(ticket, "state_id"), "")
-    moment = times.iso(ticket.get("updated_at")) or times.iso(ticket.get("created_at"))
+    moment = _moment(ticket, "updated_at") or _moment(ticket, "created_at")
     owner = "" if _said(ticket, "owner_id") == "1" else _name(ticket, "owner")  # the first user is nobody
     priority = _RANK.sub("", _name(ticket, "priority"), count=1).lower()
     if now:
-        event = tickets.event(about, number, now, moment or "", priority=priority, assignee=owner)
+        event = tickets.event(about, number, now, moment or article, priority=priority, assignee=owner)
         yield {**event, **walk.some(occurred_at=moment)}
 
 
@@ -112,6 +115,7 @@ def _customer(document: Fields, ticket: Fields, article: Fields) -> Fields:
     login = _said(person, "login") or _said(ticket, "customer")
     handles = (
         _said(person, "email"),
+        _said(ticket, "customer_email"),
         _said(person, "mobile"),
         _said(person, "phone"),
         "" if _MADE_UP.fullmatch(login) else login,
@@ -149,5 +153,12 @@ def _said(document: Fields, *path: str) -> str:
     return "" if _NOT_SAID.fullmatch(found) else found
 
 
-def _is_true(document: Fields, key: str) -> bool:
-    return walk.flag(document, key) or _said(document, key).lower() == "true"
+def _is_private(article: Fields, sender: str, via: str) -> bool:
+    """Whether only agents see it. Where it isn't said, for a payload of one's own may be unable to, notes are."""
+    said = str(article.get("internal")).lower()
+    return said == "true" or (said != "false" and via == "note" and sender != "customer")
+
+
+def _moment(document: Fields, key: str) -> str | None:
+    """A time; in payloads of one's own it is as Ruby writes it, `2026-11-20 10:00:00 UTC`."""
+    return times.iso(_ZONE.sub(lambda zone: zone[1].replace("UTC", "Z"), _said(document, key)))
