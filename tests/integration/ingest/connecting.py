@@ -156,13 +156,16 @@ class Connecting:
 
     async def dead_letters(self) -> list[DeadLetter]:
         topic = settings(self.bootstrap, self.prefix).topic(DEAD_LETTER)
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, enable_auto_commit=False)
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.bootstrap, auto_offset_reset="earliest", enable_auto_commit=False
+        )
         await consumer.start()
         try:
             partitions = [TopicPartition(topic, number) for number in range(DEAD_LETTER.partitions)]
             consumer.assign(partitions)
             ends = await consumer.end_offsets(partitions)
-            await consumer.seek_to_beginning(*partitions)
+            for partition in partitions:
+                consumer.seek(partition, 0)
             found: list[DeadLetter] = []
             while [each for each in partitions if await consumer.position(each) < ends[each]]:
                 for records in (await consumer.getmany(timeout_ms=200)).values():

@@ -19,12 +19,12 @@ _IN_SECONDS = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, bindparam("secon
 class PostgresAnnouncements:
     """Announcements over the table `ingest.announcement`.
 
-    Whoever takes one holds no lock while the source is asked: one that vanishes meanwhile gives it back by the clock,
-    and two that have it bring the same events.
+    Every call is one statement, a transaction of its own. Whoever takes one holds no lock while the source is asked: one
+    that vanishes meanwhile gives it back by the clock, and two that have it bring the same events.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def add(self, connection: Connection, body: bytes, headers: Mapping[str, str]) -> None:
         """As the port says."""
@@ -37,7 +37,7 @@ class PostgresAnnouncements:
                 name: value.replace("\x00", "") for name, value in without_credentials(headers).items()
             },  # jsonb holds no NUL
         }
-        async with self._engine.begin() as database:
+        async with self._engine.connect() as database:
             await database.execute(insert(announcement).values(row))
 
     async def take(self, limit: int, *, for_seconds: float) -> Sequence[Announcement]:
@@ -55,7 +55,7 @@ class PostgresAnnouncements:
             .values(due_at=_IN_SECONDS, attempts=announcement.c.attempts + 1)
             .returning(announcement)
         )
-        async with self._engine.begin() as database:
+        async with self._engine.connect() as database:
             rows = (await database.execute(taken, {"seconds": for_seconds})).all()
         found = [
             Announcement(
@@ -75,14 +75,14 @@ class PostgresAnnouncements:
     async def done(self, announcement_: Announcement) -> None:
         """As the port says."""
         this = (announcement.c.tenant == announcement_.tenant) & (announcement.c.id == announcement_.id)
-        async with self._engine.begin() as database:
+        async with self._engine.connect() as database:
             await database.execute(delete(announcement).where(this))
 
     async def postpone(self, announcement_: Announcement, error: str, *, seconds: float) -> None:
         """As the port says."""
         this = (announcement.c.tenant == announcement_.tenant) & (announcement.c.id == announcement_.id)
         said = error.replace("\x00", "")[:MAX_ERROR_CHARS]
-        async with self._engine.begin() as database:
+        async with self._engine.connect() as database:
             await database.execute(
                 update(announcement).where(this).values(due_at=_IN_SECONDS, last_error=said), {"seconds": seconds}
             )

@@ -1,7 +1,8 @@
 """Connectors' positions and leases in PostgreSQL.
 
 Every write of a running connector is one statement that names its lease's token; whoever takes the connector over, or
-sets its position, makes the token grow. So a stale owner changes nothing, whenever its statement arrives.
+sets its position, makes the token grow. So a stale owner changes nothing, whenever its statement arrives. Each
+statement is a transaction of its own, which PostgreSQL ends by itself: a process that is halted leaves no lock behind.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class PostgresConnectorStore:
     """ConnectorStore over the table `ingest.connector`."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def declare(self, connectors: Mapping[Key, str]) -> None:
         """As the port says."""
@@ -44,7 +45,7 @@ class PostgresConnectorStore:
             set_={"source": statement.excluded.source, "position": {}, "recent": b"", **_TAKEN_AWAY},
             where=connector.c.source != statement.excluded.source,
         )
-        async with self._engine.begin() as connection:
+        async with self._engine.connect() as connection:
             await connection.execute(changed)
 
     async def claim(self, keys: Collection[Key], owner: str, *, limit: int, seconds: float) -> Sequence[Lease]:
@@ -72,7 +73,7 @@ class PostgresConnectorStore:
                 func.extract("epoch", connector.c.due_at - func.now()).label("due_in"),
             )
         )
-        async with self._engine.begin() as connection:
+        async with self._engine.connect() as connection:
             rows = (await connection.execute(taken, {"seconds": seconds})).all()
         return [
             Lease(
@@ -97,7 +98,7 @@ class PostgresConnectorStore:
             .values(lease_until=_IN_SECONDS)
             .returning(connector.c.tenant, connector.c.connection_id)
         )
-        async with self._engine.begin() as connection:
+        async with self._engine.connect() as connection:
             rows = await connection.execute(renewed, {"seconds": seconds})
             return {(row.tenant, row.connection_id) for row in rows}
 
@@ -115,7 +116,7 @@ class PostgresConnectorStore:
 
     async def release(self, lease: Lease) -> None:
         """As the port says."""
-        async with self._engine.begin() as connection:
+        async with self._engine.connect() as connection:
             await connection.execute(_held(lease).values(lease_owner=None, lease_until=None))
 
     async def states(self) -> Sequence[ConnectorState]:
@@ -151,7 +152,7 @@ class PostgresConnectorStore:
 
     async def _write(self, lease: Lease, values: Mapping[str, Any], wait_seconds: float) -> None:
         statement = _held(lease).values(**values, due_at=_IN_SECONDS, updated_at=func.now())
-        async with self._engine.begin() as connection:
+        async with self._engine.connect() as connection:
             written = await connection.execute(statement, {"seconds": wait_seconds})
         if written.rowcount != 1:
             raise LeaseLostError(f"connector {lease.key[1]}: another one has it, or its position was set")
@@ -159,7 +160,7 @@ class PostgresConnectorStore:
     async def _command(self, key: Key, values: Mapping[str, Any]) -> None:
         tenant, name = key
         this = (connector.c.tenant == tenant) & (connector.c.connection_id == name)
-        async with self._engine.begin() as connection:
+        async with self._engine.connect() as connection:
             changed = await connection.execute(update(connector).where(this).values(**values, updated_at=func.now()))
         if changed.rowcount != 1:
             raise UnknownConnectorError(name)

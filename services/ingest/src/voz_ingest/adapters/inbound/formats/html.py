@@ -13,12 +13,13 @@ _HIDDEN = frozenset({"script", "style", "head", "title", "template", "noscript",
 _VOID = frozenset({"br", "hr", "img", "input", "link", "meta", "source", "wbr"})
 _SPACES = re.compile(r"[ \t\r\n\f]+")
 _SPACES_ON_A_LINE = re.compile(r"[ \t\r\f]+")
-_AROUND_BREAK = re.compile(r"[ \t]*\n[ \t]*")
-_MANY_BREAKS = re.compile(r"\n{3,}")
 _OPEN, _CLOSE = "\x0e", "\x0f"
 """Where a quote begins and ends: no characters of HTML."""
+_BLOCK, _PARAGRAPH = "\x1c", "\x1d"
+"""Where a block begins or ends, on a line of its own or with an empty line between."""
+_BREAKS = re.compile(r"[ \t]*[\n\x1c\x1d][ \t\n\x1c\x1d]*")
 _MAX_QUOTES = 8
-_NO_MARKS = str.maketrans("", "", _OPEN + _CLOSE)
+_NO_MARKS = str.maketrans("", "", _OPEN + _CLOSE + _BLOCK + _PARAGRAPH)
 _NOTHING: Mapping[str, str] = {}
 
 
@@ -32,9 +33,17 @@ def to_text(html: str, without: Collection[str] = (), *, quote: str = "", before
     reader = _Reader(frozenset(without), quote, before)
     reader.feed(html)
     reader.close()
-    text = _AROUND_BREAK.sub("\n", "".join(reader.parts))
-    text = _MANY_BREAKS.sub("\n\n", text).replace("\xa0", " ").strip()
+    text = _BREAKS.sub(_lines, "".join(reader.parts)).replace("\xa0", " ").strip()
     return _quoted(text, quote) if quote else text
+
+
+def _lines(found: re.Match[str]) -> str:
+    """As many line breaks, at most two, as a reader sees of some in a row: where blocks meet there is one, between
+    paragraphs an empty line, and a break alone in its block is an empty line, too."""
+    breaks = found[0]
+    blocks = 2 if _PARAGRAPH in breaks else 1 if _BLOCK in breaks else 0
+    before, *inside = re.split(f"[{_BLOCK}{_PARAGRAPH}]", breaks)
+    return "\n" * min(2, max(blocks, before.count("\n")) + sum(part.count("\n") for part in inside))
 
 
 def _quoted(text: str, quote: str) -> str:
@@ -104,7 +113,7 @@ class _Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if not self._hidden and not self._left_out:
             spaces = _SPACES_ON_A_LINE if self._preformatted else _SPACES
-            self.parts.append(spaces.sub(" ", data.translate(_NO_MARKS) if self._quote else data))
+            self.parts.append(spaces.sub(" ", data.translate(_NO_MARKS)))
 
     def _names(self, tag: str, attrs: list[tuple[str, str | None]]) -> list[str]:
         """An element by its classes and its id, if anything is asked of them."""
@@ -114,4 +123,4 @@ class _Reader(HTMLParser):
         return [f"{tag}.{each}" for each in (given.get("class") or "").split()] + [f"{tag}#{given.get('id')}"]
 
     def _break(self, tag: str) -> None:
-        self.parts.append("\n\n" if tag in _PARAGRAPHS else "\n")
+        self.parts.append(_PARAGRAPH if tag in _PARAGRAPHS else _BLOCK)

@@ -149,7 +149,8 @@ class _Told:
         if not handle:
             number = number or ids.compose(said.get("contactuniqueexternalid", "requesteruniqueexternalid"))
         parts = (said.get("requesterfirstname", "contactfirstname"), said.get("requesterlastname", "contactlastname"))
-        full = said.get("requestername", "contactname", "customername", "name") or name or people.full_name(*parts)
+        full = said.get("requestername", "requesterfullname", "contactname", "customername", "name")
+        full = full or name or people.full_name(*parts)
         person = walk.some(id=number, handle=handle[:255], name=people.full_name(full))
         return person if number or handle else {**person, **people.NOBODY}
 
@@ -198,7 +199,9 @@ class _Told:
         if before:
             now = tickets.changed(tickets.status(STATUSES.get(before[1], before[1])), now)
         priority = PRIORITIES.get(said.get("priority"), said.get("priority").lower())
-        assignee = said.get("assigneename", "assigneeemail", "assignee", "assignedto", "agentname", "agentemail")
+        assignee = said.get(
+            "assigneename", "assigneefullname", "assigneeemail", "assignee", "assignedto", "agentname", "agentemail"
+        )
         change = self.happened if before else ""
         version = self.updated_at or ids.digest(change, priority, assignee, self.comment.text)[:16]
         event = tickets.event(self.about, self.number, now, version, priority=priority, assignee=assignee)
@@ -258,5 +261,9 @@ class _Told:
 
     def _is_name(self, words: str) -> bool:
         """Whether words before a colon are somebody's name, not the beginning of a text."""
-        known = (self.requester.get("name", ""), self.said.get("agentname"), self.said.get("assigneename"))
+        known = (
+            self.requester.get("name", ""),
+            self.said.get("agentname"),
+            self.said.get("assigneename", "assigneefullname"),
+        )
         return bare(words) in map(bare, filter(None, known)) or _FULL_NAME.fullmatch(words) is not None
