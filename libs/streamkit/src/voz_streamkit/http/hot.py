@@ -60,7 +60,8 @@ class Request:
     @property
     def query(self) -> dict[str, str]:
         """The parameters in the URL; of several with one name, the last."""
-        return dict(parse_qsl(self.query_string.decode("latin-1"), keep_blank_values=True))
+        said = self.query_string.decode("latin-1")
+        return dict(parse_qsl(said, keep_blank_values=True)) if said else {}
 
     async def stream(self) -> AsyncIterator[bytes]:
         """The body as it comes. Raises ClientDisconnect when the client goes away."""

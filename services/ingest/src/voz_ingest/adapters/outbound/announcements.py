@@ -19,8 +19,8 @@ _IN_SECONDS = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, bindparam("secon
 class PostgresAnnouncements:
     """Announcements over the table `ingest.announcement`.
 
-    Every call is one statement, a transaction of its own. Whoever takes one holds no lock while the source is asked: one
-    that vanishes meanwhile gives it back by the clock, and two that have it bring the same events.
+    Every call is one statement, a transaction of its own. Whoever takes one holds no lock while the source is asked:
+    one that vanishes meanwhile gives it back by the clock, and two that have it bring the same events.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
@@ -28,10 +29,9 @@ def parse(payload: Payload) -> list[Draft]:
     """The events of a body. One without an id is named by the header `webhook-id`, which a redelivery repeats."""
     drafts = [draft for sent in api.parse(payload) for draft in _opened(sent)]
     name = _header(payload.headers, "id")
-    return [
-        _completed(draft, name if len(drafts) == 1 else ids.compose(name, str(index)))
-        for index, draft in enumerate(drafts)
-    ]
+    if len(drafts) == 1:
+        return [_completed(drafts[0], name)]
+    return [_completed(draft, ids.compose(name, str(index))) for index, draft in enumerate(drafts)]
 
 
 def verify(payload: Payload, secrets: Sequence[str]) -> bool:
@@ -54,14 +54,20 @@ def verify(payload: Payload, secrets: Sequence[str]) -> bool:
 
 
 def _sign(secret: str, name: str, moment: datetime, body: str) -> str:
+    signer = _signer(secret)
+    return signer.sign(name, moment, body) if signer else ""
+
+
+@lru_cache(maxsize=1024)
+def _signer(secret: str) -> Webhook | None:
     try:
-        return Webhook(secret).sign(name, moment, body)
+        return Webhook(secret)
     except (ValueError, EmptyWebhookSecretError):  # what isn't base64 is no secret of this scheme
-        return ""
+        return None
 
 
 def _header(headers: Mapping[str, str], name: str) -> str:
-    return (headers.get(f"webhook-{name}") or headers.get(f"svix-{name}", "")).strip()
+    return (headers.get("webhook-" + name) or headers.get("svix-" + name, "")).strip()
 
 
 def _opened(draft: Draft) -> list[Draft]:
@@ -94,5 +100,9 @@ def _completed(draft: Draft, name: str) -> Draft:
     plain = draft.plain
     if draft.errors or not isinstance(plain, dict):
         return draft
-    missing = {"source": "standard_webhooks", **({"id": ids.compose(name)} if name else {})}
-    return draft._replace(plain={**plain, **{key: value for key, value in missing.items() if not plain.get(key)}})
+    missing = {}
+    if not plain.get("source"):
+        missing["source"] = "standard_webhooks"
+    if name and not plain.get("id"):
+        missing["id"] = ids.compose(name)
+    return Draft({**plain, **missing}, draft.errors, draft.ignored, draft.prefix, draft.moved)

@@ -1,7 +1,7 @@
 """Behaviour on a web site, from Voz's own snippet `voz.js`: pages, clicks, rage and dead clicks, forms, errors.
 
 The key in the page is public, so it proves nothing but where the snippet stands; `options.origins` says which pages may
-send. A visitor is a random id. That somebody is a known customer is believed only with the company's own HMAC of the id.
+send. A visitor is a random id. That somebody is a known customer is believed only with the company's HMAC of the id.
 """
 
 from __future__ import annotations
