@@ -40,7 +40,13 @@ def test_nothing_of_the_customer_is_left_to_read() -> None:
 
 
 def test_the_companys_own_id_stays_and_links_are_hidden() -> None:
-    linked = {"plan": "gold", "id.email": "ana@example.com", "id.company": "c-1"}
+    linked = {
+        "plan": "gold",
+        "email": "ana@example.com",
+        "first_name": "Ana",
+        "id.email": "ana@example.com",
+        "id.company": "c-1",
+    }
     said = read(customer={"id": "c-1", "handle": "ana@example.com"}, text=None, profile=linked)
     hidden = pseudonymise(said, KEY)
     assert hidden.customer.id == "c-1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -11,6 +12,23 @@ from voz_ingest.domain.event import CustomerEvent, Profile, Survey
 PREFIX = "p-"
 LINK_PREFIX = "id."
 """Entries of a profile that name the same person elsewhere begin so."""
+
+_PERSONAL = frozenset(
+    {
+        "email",
+        "mail",
+        "phone",
+        "mobile",
+        "mobilephone",
+        "name",
+        "firstname",
+        "lastname",
+        "username",
+        "handle",
+        "address",
+    }
+)
+_WORD = re.compile(r"[a-z]+")
 
 
 def pseudonym(key: bytes, value: str) -> str:
@@ -30,7 +48,7 @@ def pseudonymise(event: CustomerEvent, key: bytes) -> CustomerEvent:
         case Survey(comment=comment):
             payload = replace(payload, comment=_without(comment, hidden))
         case Profile(attributes):
-            payload = Profile({name: _link(key, name, value) for name, value in attributes.items()})
+            payload = Profile(_attributes(key, attributes))
     id_ = pseudonym(key, local_id) if local_id else customer.id
     hidden_customer = customer._replace(id=id_, handle=handle, name="")
     return event._replace(customer=hidden_customer, text=text, payload=payload)
@@ -42,6 +60,12 @@ def _without(text: str, hidden: Mapping[str, str]) -> str:
     return text
 
 
-def _link(key: bytes, name: str, value: str) -> str:
-    company = name == f"{LINK_PREFIX}company"
-    return pseudonym(key, value) if name.startswith(LINK_PREFIX) and not company else value
+def _attributes(key: bytes, attributes: Mapping[str, str]) -> dict[str, str]:
+    """A profile's attributes without names and addresses; links to other identities stay, hidden."""
+    kept = {}
+    for name, value in attributes.items():
+        if name.startswith(LINK_PREFIX):
+            kept[name] = value if name == f"{LINK_PREFIX}company" else pseudonym(key, value)
+        elif _PERSONAL.isdisjoint(_WORD.findall(name.lower())):
+            kept[name] = value
+    return kept
