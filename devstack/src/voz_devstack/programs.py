@@ -30,6 +30,7 @@ class Service:
 
 ALL_SERVICES: Sequence[Service] = (
     Service("ingest", ("voz-ingest", "serve"), "ingest", "VOZ_INGEST_PORT"),
+    Service("ingest-connect", ("voz-ingest", "connect"), "ingest-connect", "VOZ_INGEST_CONNECT_PORT"),
     Service("enrich", ("voz-enrich", "worker"), "enrich", "VOZ_ENRICH_PORT"),
     Service("router-serve", ("voz-router", "serve"), "router", "VOZ_ROUTER_PORT"),
     Service("router-consume", ("voz-router", "consume"), "router-ops", "VOZ_ROUTER_OPS_PORT"),

@@ -23,6 +23,7 @@ PORTS = (
     "kafka-controller",
     "postgres",
     "ingest",
+    "ingest-connect",
     "enrich",
     "router",
     "router-ops",

@@ -37,8 +37,11 @@ class Counts(Collector):
         registry.register(self)
 
     def labels(self, *values: str) -> Count:
-        """The count of these labels; to be kept by whoever counts often."""
-        return self._counts.setdefault(values, Count())
+        """The count of these labels."""
+        found = self._counts.get(values)
+        if found is None:
+            found = self._counts[values] = Count()
+        return found
 
     def collect(self) -> Iterable[Metric]:
         family = CounterMetricFamily(self._name, self._documentation, labels=self._labels)
@@ -80,8 +83,11 @@ class Timings(Collector):
         registry.register(self)
 
     def labels(self, *values: str) -> Timing:
-        """The timing of these labels; to be kept by whoever measures often."""
-        return self._timings.setdefault(values, Timing(self._buckets))
+        """The timing of these labels."""
+        found = self._timings.get(values)
+        if found is None:
+            found = self._timings[values] = Timing(self._buckets)
+        return found
 
     def collect(self) -> Iterable[Metric]:
         family = HistogramMetricFamily(self._name, self._documentation, labels=self._labels)

@@ -25,7 +25,7 @@ class IngestMetrics:
             ["reason"],
             registry=registry,
         )
-        self.webhooks = Counter(
+        self.webhooks = Counts(
             "voz_ingest_webhooks_total",
             "Webhooks by source and outcome: accepted, ignored (no event), rejected (an event in it), unreadable,"
             " unauthorised.",

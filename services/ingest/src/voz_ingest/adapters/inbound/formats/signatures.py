@@ -17,12 +17,12 @@ TOLERANCE_SECONDS = 300
 
 def hex_hmac(secret: str | bytes, message: bytes, digest: str = "sha256") -> str:
     """HMAC in lower-case hexadecimal."""
-    return hmac.new(_bytes(secret), message, digest).hexdigest()
+    return hmac.digest(_bytes(secret), message, digest).hex()
 
 
 def base64_hmac(secret: str | bytes, message: bytes, digest: str = "sha256") -> str:
     """HMAC in base64."""
-    return base64.b64encode(hmac.new(_bytes(secret), message, digest).digest()).decode()
+    return base64.b64encode(hmac.digest(_bytes(secret), message, digest)).decode()
 
 
 def matches(given: Iterable[str], expected: Iterable[str]) -> bool:

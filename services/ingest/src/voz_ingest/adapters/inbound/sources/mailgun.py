@@ -64,7 +64,7 @@ def verify(payload: Payload, secrets: Sequence[str]) -> bool:
 
 def _fields(payload: Payload) -> Fields:
     """The fields of a form or, as events and stored messages come, of a JSON object. Raises PayloadError."""
-    if forms.is_multipart(payload) or "json" not in payload.headers.get("content-type", "json").lower():
+    if forms.is_multipart(payload) or payload.body.lstrip()[:1] not in (b"{", b"["):
         return dict(forms.fields(payload))
     document = decode(payload.body)
     if not isinstance(document, dict):
