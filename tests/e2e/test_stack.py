@@ -22,6 +22,7 @@ NAMES = {
     "kafka",
     "postgres",
     "ingest",
+    "ingest-connect",
     "enrich",
     "router-serve",
     "router-consume",

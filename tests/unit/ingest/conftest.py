@@ -17,6 +17,7 @@ from tests.unit.ingest.fakes import MemoryEventLog, MemoryEvidence, MemoryRawPay
 from voz_ingest.adapters.inbound.connections import connections_file
 from voz_ingest.adapters.inbound.http.app import build_app
 from voz_ingest.adapters.inbound.http.webhooks import WebhookPorts
+from voz_ingest.adapters.outbound.nonces import ProcessNonces
 from voz_ingest.config import Settings
 from voz_ingest.domain.budget import ByteBudget
 from voz_ingest.metrics import IngestMetrics
@@ -62,7 +63,7 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
             budget = ByteBudget(chosen.max_in_flight_bytes)
             connections = connections_file(chosen.connections_file, shared) if chosen.connections_file else None
             evidence, raw, web = MemoryEvidence(), MemoryRawPayloads(), MemoryWeb()
-            ports = WebhookPorts(evidence, raw, web)
+            ports = WebhookPorts(evidence, raw, web, ProcessNonces())
             app = build_app(chosen, log, Health(), budget, IngestMetrics(shared, budget), ports, connections)
             keys = tmp_path / "keys.yaml"
             entries = [

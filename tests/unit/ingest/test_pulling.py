@@ -475,6 +475,11 @@ def test_a_connection_can_be_kept_from_being_asked() -> None:
     assert found.by_key[("acme", "a")].hosts == {"social.example"}
 
 
+@pytest.mark.parametrize("name", [name for name in sources.names() if sources.load(name).announced])
+def test_what_only_announces_pins_the_hosts_that_are_asked(name: str) -> None:
+    assert sources.load(name).hosts
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b'{"items": [', b"[]", b'"x"', b"null", b"<html>busy</html>"])
 @pytest.mark.parametrize("name", [each for each in PULLING if each not in ("bluesky", "imap", "mastodon")])
 def test_what_is_no_page_moves_nothing(name: str, body: bytes) -> None:

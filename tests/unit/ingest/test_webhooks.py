@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ CONNECTIONS = """
 connections:
   - {id: plain, tenant: acme, source: api, secrets: [right, old-one]}
   - {id: kept, tenant: initech, source: api, secrets: [right], options: {keep_raw: true}}
+  - {id: post, tenant: initech, source: mailgun, secrets: [signing-key]}
   - {id: wa, tenant: globex, source: whatsapp, secrets: [app-secret], options: {verify_token: "let me in"}}
 tenants:
   - {id: acme, events_per_second: 1, burst_events: 3}
@@ -128,6 +130,21 @@ async def test_a_challenge_is_answered_and_a_wrong_one_refused(webhooks: Service
     refused = await webhooks.client.get("/v1/webhooks/wa", params=asked | {"hub.verify_token": "guess"})
     assert refused.status_code == 401
     assert "1158201444" not in refused.text
+
+
+async def test_a_signature_that_does_not_cover_the_body_is_used_once(webhooks: Service) -> None:
+    sent_at = str(int(datetime.now(UTC).timestamp()))
+    signature = {"timestamp": sent_at, "token": "t1", "signature": hex_hmac("signing-key", f"{sent_at}t1".encode())}
+    mail = {"sender": "ana@example.com", "from": "Ana <ana@example.com>", "recipient": "hola@acme.example"}
+    mail |= {"subject": "Factura", "Message-Id": "<1@example.com>"}
+
+    async def post(text: str) -> int:
+        form = {**mail, **signature, "body-plain": text, "stripped-text": text}
+        return (await webhooks.client.post("/v1/webhooks/post", data=form)).status_code
+
+    assert [await post("Me habéis cobrado dos veces."), await post("Me habéis cobrado dos veces.")] == [200, 200]
+    assert await post("Todo perfecto, gracias.") == 401
+    assert len({received.event.text for received in webhooks.log.events}) == 1
 
 
 async def test_without_signatures_the_secret_stands_in_the_url(webhooks: Service) -> None:

@@ -97,6 +97,14 @@ class RawPayloads(Protocol):
         ...
 
 
+class Nonces(Protocol):
+    """Values that may be used once, with what they were used for."""
+
+    async def claim(self, connection: Connection, nonce: str, digest: bytes) -> bool:
+        """Use a value for what has this digest. False when it was used for something else, within the last two days."""
+        ...
+
+
 class Fetch(Protocol):
     """Asks others by HTTP, and only those named."""
 

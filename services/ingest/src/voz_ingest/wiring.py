@@ -22,6 +22,7 @@ from voz_ingest.adapters.outbound.identities import Identities
 from voz_ingest.adapters.outbound.kafka import KafkaEventLog
 from voz_ingest.adapters.outbound.kafka_evidence import KafkaEvidence
 from voz_ingest.adapters.outbound.kafka_raw import KafkaRawPayloads
+from voz_ingest.adapters.outbound.nonces import PostgresNonces, ProcessNonces
 from voz_ingest.adapters.outbound.usage import PostgresUsage, share_usage
 from voz_ingest.adapters.outbound.web import Web
 from voz_ingest.config import Settings
@@ -112,7 +113,8 @@ class Beside:
     @property
     def webhooks(self) -> WebhookPorts:
         announcements = PostgresAnnouncements(self.engine) if self.engine else None
-        return WebhookPorts(self.evidence, self.raw, self.web, announcements)
+        nonces = PostgresNonces(self.engine) if self.engine else ProcessNonces()
+        return WebhookPorts(self.evidence, self.raw, self.web, nonces, announcements)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Share what is counted, and who is who, until `stop`; then deliver and close."""

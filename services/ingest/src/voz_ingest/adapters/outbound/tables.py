@@ -126,3 +126,16 @@ daily_usage = Table(
     Column("events", BigInteger, nullable=False),
     schema=SCHEMA,
 )
+
+# Values that signatures may use once, with a digest of what they were used for; kept for two days.
+webhook_nonce = Table(
+    "webhook_nonce",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("connection_id", Text, primary_key=True),
+    Column("nonce", Text, primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("seen_at", Moment, nullable=False, server_default=func.now()),
+    Index("webhook_nonce_seen_at", "seen_at", postgresql_using="brin"),
+    schema=SCHEMA,
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from functools import partial
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import orjson
 import structlog
 
 from voz_ingest.adapters.inbound import sources
@@ -22,7 +24,7 @@ from voz_ingest.domain.budget import Held
 from voz_ingest.domain.connection import Connection
 from voz_ingest.domain.draft import Draft
 from voz_ingest.metrics import IngestMetrics
-from voz_ingest.ports import Announcements, Evidence, Fetch, LogUnavailableError, RawPayloads
+from voz_ingest.ports import Announcements, Evidence, Fetch, LogUnavailableError, Nonces, RawPayloads
 from voz_ingest.use_cases import Outcome, Submission
 from voz_streamkit.errors import is_transient
 from voz_streamkit.http.hot import Answer, Exchange, Request
@@ -41,6 +43,7 @@ class WebhookPorts:
     evidence: Evidence
     raw: RawPayloads
     web: Fetch
+    nonces: Nonces
     announcements: Announcements | None = None
 
 
@@ -104,6 +107,7 @@ class WebhooksEndpoint:
             body = await read_whole(request, held, max_bytes=self._settings.max_body_bytes)
             payload = await self._verified(source, self._payload(request, connection, body), connection)
             drafts = await self._read(source, payload, connection)
+            await self._spend(source, payload, connection, drafts)
             await submit_whole(submission, drafts, max_events=self._settings.max_batch_events)
 
         company_ids = not source.knows_customers_itself(connection.options)
@@ -134,7 +138,7 @@ class WebhooksEndpoint:
         Problem."""
         connection = self._connection(exchange.path.removeprefix(PREFIX))
         source, body = sources.load(connection.source), exchange.body or b""
-        if source.needs or source.announced or source.follow:
+        if source.needs or source.nonce or source.announced or source.follow:
             return None
         self._intake.admit(connection.tenant)
         if len(body) > self._settings.max_body_bytes:
@@ -203,16 +207,21 @@ class WebhooksEndpoint:
             await self._fetch(url)
         return drafts
 
+    async def _spend(self, source: Source, payload: Payload, connection: Connection, drafts: Sequence[Draft]) -> None:
+        """Use up the payload's one-time value, if it has one. Raises Problem 401 when it was used for something else."""
+        nonce = source.nonce(payload) if source.nonce else ""
+        if not nonce or not drafts:
+            return
+        digest = hashlib.sha256(orjson.dumps([draft.plain for draft in drafts])).digest()
+        with _database("PostgreSQL can't say whether this came before."):
+            if not await self._ports.nonces.claim(connection, nonce, digest):
+                raise self._unauthorised(source, "The signature was used before, for something else.")
+
     async def _announce(self, connection: Connection, payload: Payload) -> None:
         if self._ports.announcements is None:
             raise Problem(503, "What this payload announces can't be fetched: VOZ_POSTGRES_DSN is not set.")
-        try:
+        with _database("PostgreSQL can't take it at present."):
             await self._ports.announcements.add(connection, payload.body, payload.headers)
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            detail = "PostgreSQL can't take it at present. Try again later."
-            raise Problem(503, detail, headers=_RETRY) from error
 
     async def _certificate(self, url: str) -> bytes:
         """A certificate, which never changes under its URL."""
@@ -258,6 +267,19 @@ class WebhooksEndpoint:
     def _unauthorised(self, source: Source, detail: str) -> Problem:
         self._metrics.webhooks.labels(source.name, "unauthorised").inc()
         return Problem(401, detail)
+
+
+@contextmanager
+def _database(detail: str) -> Iterator[None]:
+    """What needs PostgreSQL waits for it: the source sends it again."""
+    try:
+        yield
+    except Problem:
+        raise
+    except Exception as error:
+        if not is_transient(error):
+            raise
+        raise Problem(503, f"{detail} Try again later.", headers=_RETRY) from error
 
 
 @contextmanager

@@ -7,6 +7,8 @@ source can do; all of it is pure. Adding a source is adding its file (and its fi
   PayloadError for what can't be read at all.
 - `verify(payload, secrets) -> bool`: whether the source signed it, in constant time. Without it the connection's secret
   stands in the URL, `?secret=`.
+- `nonce(payload) -> str`: the value that may be used once, where a signature covers it and not the body: another payload
+  with the same one is refused unless it says the same.
 - `challenge(payload, secrets) -> Reply`: the answer to the source's question whether the endpoint is ours (GET). Raises
   PayloadError.
 - `needs(payload) -> list[str]`: URLs, on hosts that the module pins, to be in `payload.fetched` before `verify`.
@@ -58,9 +60,9 @@ class PayloadError(Exception):
         self.pointer, self.detail = pointer, detail
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every webhook, and that costs twice as much
 class Payload:
-    """What a source sent, as bytes, and what is known beside it."""
+    """What a source sent, as bytes, and what is known beside it. Nobody changes one."""
 
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -162,6 +164,7 @@ class Source:
     verify: Verify
     signs: bool
     """Whether the source signs; if not, `verify` looks for the connection's secret in the URL."""
+    nonce: Callable[[Payload], str] | None
     challenge: Callable[[Payload, Sequence[str]], Reply] | None
     needs: Callable[[Payload], list[str]] | None
     follow: Callable[[Payload], list[str]] | None
@@ -227,6 +230,7 @@ def load(name: str) -> Source:
         parse=module.parse,
         verify=cast(Verify, verify or secret_in_url),
         signs=verify is not None,
+        nonce=getattr(module, "nonce", None),
         challenge=getattr(module, "challenge", None),
         needs=getattr(module, "needs", None),
         follow=getattr(module, "follow", None),

@@ -21,6 +21,7 @@ from voz_ingest.adapters.inbound.sources import Payload, Pull
 from voz_ingest.domain.draft import Draft
 
 SUCCESS = 200  # Meta sends again what is answered otherwise
+HOSTS = frozenset({"graph.facebook.com"})
 
 verify = meta.verify
 challenge = meta.challenge

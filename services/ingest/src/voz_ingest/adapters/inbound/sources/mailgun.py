@@ -53,13 +53,23 @@ def verify(payload: Payload, secrets: Sequence[str]) -> bool:
         fields = _fields(payload)
     except PayloadError:
         return False
-    signed = walk.fields(fields, "signature") or fields
+    signed = _signature(fields)
     sent_at, token = walk.identifier(signed, "timestamp"), walk.identifier(signed, "token")
     message = f"{sent_at}{token}".encode(errors="replace")
     expected = [signatures.hex_hmac(secret, message) for secret in secrets] if sent_at and token else []
     given = [walk.string(signed, "signature").lower(), walk.string(signed, "parent-signature").lower()]
     is_recent = signatures.is_recent(walk.number(sent_at), payload.received_at, _MAX_AGE_SECONDS)
     return signatures.matches(given, expected) and is_recent
+
+
+def nonce(payload: Payload) -> str:
+    """The token: the signature covers nothing else but the time, so what comes with it again must say the same."""
+    return walk.identifier(_signature(_fields(payload)), "token")
+
+
+def _signature(fields: Fields) -> Fields:
+    """Where the parts of a signature stand: beside the others in a form, together in JSON."""
+    return walk.fields(fields, "signature") or fields
 
 
 def _fields(payload: Payload) -> Fields:

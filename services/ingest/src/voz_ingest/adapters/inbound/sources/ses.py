@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message-verify
 https://docs.aws.amazon.com/sns/latest/dg/http-subscription-confirmation-json.html
 
 SNS signs with a key whose certificate stands on a host of Amazon's, so there is no secret: who may publish to the topic
-says who speaks here, and the option `topic_arns` names the topics that are ours.
+says who speaks here, and the option `topic_arns` names the topics that are ours; others are refused.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def verify(payload: Payload, secrets: Sequence[str]) -> bool:
     message = _message(payload)
     if "Signature" not in message:
         return signatures.secret_in_url(payload, secrets)
-    topics = payload.options.get("topic_arns")
-    if topics is not None and message.get("TopicArn") not in (topics if isinstance(topics, list) else [topics]):
+    # Amazon signs what is published to anybody's topic: a signature alone says nothing of whose it is.
+    if message.get("TopicArn") not in walk.strings(payload.options, "topic_arns"):
         return False
     if not signatures.is_recent(times.unix(message.get("Timestamp")), payload.received_at, _MAX_AGE_SECONDS):
         return False
@@ -92,7 +92,7 @@ def follow(payload: Payload) -> list[str]:
 
 
 def check(options: Mapping[str, Any]) -> None:
-    """Raises ValueError for `topic_arns` that are no list of topics."""
+    """Raises ValueError for `topic_arns` that are no list of topics. What comes raw needs none."""
     topics = options.get("topic_arns", [])
     if not isinstance(topics, list) or not all(isinstance(each, str) and each.startswith("arn:") for each in topics):
         raise ValueError("topic_arns must be a list of ARNs of topics")

@@ -25,7 +25,9 @@ _ENVELOPE = frozenset({"type", "timestamp", "data", "id"})
 
 def parse(payload: Payload) -> list[Draft]:
     """The events of a body. One without an id is named by the header `webhook-id`, which a redelivery repeats."""
-    drafts = [draft for sent in api.parse(payload) for draft in _opened(sent)]
+    drafts = api.parse(payload)
+    if len(drafts) != 1 or not _is_plain(drafts[0].plain):
+        drafts = [draft for sent in drafts for draft in _opened(sent)]
     name = _header(payload.headers, "id")
     if len(drafts) == 1:
         return [_completed(drafts[0], name)]
@@ -72,8 +74,8 @@ def _opened(draft: Draft) -> list[Draft]:
     return [_event(envelope, data, "/data")] if _is_plain(data) or "type" not in envelope else []
 
 
-def _is_plain(fields: dict[str, Any]) -> bool:
-    return "channel" in fields or "customer" in fields
+def _is_plain(fields: object) -> bool:
+    return isinstance(fields, dict) and ("channel" in fields or "customer" in fields)
 
 
 def _event(envelope: dict[str, Any], data: object, at: str) -> Draft:
