@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from voz_ingest.domain.connector import Recent
-from voz_ingest.domain.evidence import without_credentials
+from voz_ingest.domain.evidence import without_credentials, without_secrets
 from voz_ingest.domain.pacing import LONGEST_SECONDS, backoff_seconds, exhausted_seconds, refusal_seconds
 
 pytestmark = pytest.mark.unit
@@ -82,3 +82,9 @@ def test_evidence_has_no_credentials() -> None:
         "s3cret",
     )
     assert without_credentials({**kept, **secret}) == kept
+
+
+def test_what_others_say_has_no_secret_of_ours() -> None:
+    said = "the key AIza-123456 of app com.acme is not valid, nor is tok-987654; a"
+    kept = without_secrets(said, ("tok-987654", "a"), {"api_key": "AIza-123456", "app": "com.acme", "port": 1})
+    assert kept == "the key … of app com.acme is not valid, nor is …; a"

@@ -16,6 +16,7 @@ from voz_ingest.adapters.inbound.connectors.runner import Parts
 from voz_ingest.adapters.inbound.sources import Payload
 from voz_ingest.adapters.outbound.web import StatusError
 from voz_ingest.domain.connection import Connection
+from voz_ingest.domain.evidence import without_secrets
 from voz_ingest.domain.pacing import backoff_seconds, refusal_seconds
 from voz_ingest.ports import Announcement, Announcements, LogUnavailableError
 from voz_streamkit.backoff import pause
@@ -94,7 +95,10 @@ class Fetcher:
             await self._parts.delivery.deliver(connection, source, reads)
 
     async def _failed(self, announcement: Announcement, error: Exception) -> None:
-        detail = f"{type(error).__name__}: {error}"
+        connection = self._connection(announcement) or Connection(
+            announcement.connection_id, announcement.tenant, announcement.source
+        )
+        detail = without_secrets(f"{type(error).__name__}: {error}", connection.secrets, connection.options)
         kafka_away = isinstance(error, LogUnavailableError)
         last = announcement.attempts >= self._max_attempts and not kafka_away
         _log.warning(
@@ -105,9 +109,6 @@ class Fetcher:
             error=detail[:500],
         )
         if last:
-            connection = self._connection(announcement) or Connection(
-                announcement.connection_id, announcement.tenant, announcement.source
-            )
             try:
                 await self._parts.delivery.evidence.put(
                     connection,

@@ -37,6 +37,7 @@ from voz_ingest.adapters.outbound.transports import Transports
 from voz_ingest.adapters.outbound.web import StatusError
 from voz_ingest.domain.connector import Lease, Recent
 from voz_ingest.domain.draft import Draft
+from voz_ingest.domain.evidence import without_secrets
 from voz_ingest.domain.pacing import backoff_seconds, exhausted_seconds, refusal_seconds
 from voz_ingest.metrics import ConnectMetrics
 from voz_ingest.ports import ConnectorStore, LeaseLostError, LogUnavailableError
@@ -245,6 +246,7 @@ class Runner:
                 wait, detail = self._refused(error, wait)
             case UnreadableError() if self._failures == EVIDENCE_AFTER:
                 await self._put_aside(error.payload, str(error))
+        detail = without_secrets(detail, self._connection.secrets, self._connection.options)
         self._parts.metrics.failures.labels(self._connection.id, self._connection.source, reason(error)).inc()
         _log.warning(
             "connector failed",

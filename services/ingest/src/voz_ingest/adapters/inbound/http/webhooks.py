@@ -208,7 +208,7 @@ class WebhooksEndpoint:
         return drafts
 
     async def _spend(self, source: Source, payload: Payload, connection: Connection, drafts: Sequence[Draft]) -> None:
-        """Use up the payload's one-time value, if it has one. Raises Problem 401 when it was used for something else."""
+        """Use up the payload's one-time value, if it has one. Raises Problem 401 when something else has used it."""
         nonce = source.nonce(payload) if source.nonce else ""
         if not nonce or not drafts:
             return

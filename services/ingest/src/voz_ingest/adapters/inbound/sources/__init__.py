@@ -7,8 +7,8 @@ source can do; all of it is pure. Adding a source is adding its file (and its fi
   PayloadError for what can't be read at all.
 - `verify(payload, secrets) -> bool`: whether the source signed it, in constant time. Without it the connection's secret
   stands in the URL, `?secret=`.
-- `nonce(payload) -> str`: the value that may be used once, where a signature covers it and not the body: another payload
-  with the same one is refused unless it says the same.
+- `nonce(payload) -> str`: the value that may be used once, where a signature covers it and not the body: a payload that
+  comes with one used before is refused unless it says the same.
 - `challenge(payload, secrets) -> Reply`: the answer to the source's question whether the endpoint is ours (GET). Raises
   PayloadError.
 - `needs(payload) -> list[str]`: URLs, on hosts that the module pins, to be in `payload.fetched` before `verify`.

@@ -20,6 +20,7 @@ from voz_ingest.domain.fields import escape
 
 CUSTOMER_IDS = "company"
 
+_SIGNED_BY = ("id", "timestamp", "signature")
 _ENVELOPE = frozenset({"type", "timestamp", "data", "id"})
 
 
@@ -36,16 +37,14 @@ def parse(payload: Payload) -> list[Draft]:
 
 def verify(payload: Payload, secrets: Sequence[str]) -> bool:
     """Whether one of the signatures (several while a secret rotates) is by one of the secrets, within five minutes."""
-    headers = payload.headers
-    name, sent_at = _header(headers, "id"), _header(headers, "timestamp")
+    name, sent_at, given = (_header(payload.headers, which) for which in _SIGNED_BY)
     if not name or not (sent_at.isascii() and sent_at.isdecimal()):
         return False
-    if not signatures.is_recent(float(sent_at), payload.received_at):
+    if not signatures.is_recent(int(sent_at), payload.received_at):
         return False
-    signed = f"{name}.{int(sent_at)}.".encode() + payload.body
-    keys = filter(None, map(_key, secrets))
-    expected = [f"v1,{signatures.base64_hmac(key, signed)}" for key in keys]
-    return signatures.matches(_header(headers, "signature").split(), expected)
+    signed = b"%b.%d.%b" % (name.encode(), int(sent_at), payload.body)
+    expected = [f"v1,{signatures.base64_hmac(key, signed)}" for key in map(_key, secrets) if key]
+    return signatures.matches(given.split(), expected)
 
 
 @lru_cache(maxsize=1024)
