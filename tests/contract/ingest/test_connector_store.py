@@ -121,6 +121,15 @@ async def test_paused_it_is_nobodys(store: ConnectorStore) -> None:
     assert (resumed.position, resumed.recent) == ({"id": "1"}, b"r")
 
 
+async def test_resumed_it_waits_for_nothing(store: ConnectorStore) -> None:
+    lease = await claim(store)
+    await store.fail(lease, {}, "told to wait", failures=3, wait_seconds=900)
+    await store.pause(ONE, False)
+    with pytest.raises(LeaseLostError):
+        await store.save(lease, {}, None)
+    assert (await claim(store)).due_in_seconds == 0
+
+
 async def test_a_rewind_takes_it_from_whoever_has_it(store: ConnectorStore) -> None:
     lease = await claim(store)
     await store.save(lease, {"id": "9"}, b"recent", wait_seconds=900)

@@ -154,9 +154,7 @@ class MemoryConnectorStore:
         """As the port says."""
         row = self._known(key)
         row.paused = paused
-        if paused:
-            row.take_away()
-        row.due_at = _now()
+        row.take_away()
 
     async def rewind(self, key: Key, position: Position) -> None:
         """As the port says."""

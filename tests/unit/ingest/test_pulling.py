@@ -165,10 +165,15 @@ class TestMastodon:
         assert not found.again
         assert query(asked(self.source, then(at, found)))["min_id"] == "34"
 
+    def test_after_an_empty_beginning_nothing_is_left_out(self) -> None:
+        at = state(base_url=self.base)
+        at = then(at, advanced(self.source, at, []))
+        assert query(asked(self.source, at))["min_id"] == "0"
+
     def test_hashtags_and_accounts_begin_a_week_ago(self) -> None:
         at = state(base_url=self.base, notifications=False, hashtags=["#acme", "móvil"], accounts="109")
         paths = []
-        for _ in range(3):
+        for _ in range(6):
             pull = asked(self.source, at)
             paths.append(urlsplit(pull.url).path)
             moment = int(query(pull)["min_id"]) >> 16
@@ -178,7 +183,7 @@ class TestMastodon:
             "/api/v1/timelines/tag/acme",
             "/api/v1/timelines/tag/m%C3%B3vil",
             "/api/v1/accounts/109/statuses",
-        ]
+        ] * 2
 
     def test_an_id_from_the_future_is_clamped(self) -> None:
         ahead = str(int((NOW + timedelta(days=30)).timestamp() * 1000) << 16)

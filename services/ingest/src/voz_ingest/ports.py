@@ -195,7 +195,7 @@ class ConnectorStore(Protocol):
         ...
 
     async def pause(self, key: Key, paused: bool) -> None:
-        """Stop it, wherever it runs, or let it go on. Raises UnknownConnectorError."""
+        """Stop it, wherever it runs, or let it go on at once, whatever it waits for. Raises UnknownConnectorError."""
         ...
 
     async def rewind(self, key: Key, position: Position) -> None:

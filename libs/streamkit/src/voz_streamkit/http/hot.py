@@ -95,7 +95,7 @@ class Exchange(Request):
 
     __slots__ = ("_routes", "began", "route")
 
-    def __init__(
+    def __init__(  # sets everything by itself: one is made for each request
         self,
         routes: HotRoutes,
         route: Route,
@@ -105,7 +105,9 @@ class Exchange(Request):
         headers: dict[str, str],
         body: bytes,
     ) -> None:
-        super().__init__(method, path, query_string, headers, body=body)
+        self.method, self.path, self.query_string, self.headers, self.body = method, path, query_string, headers, body
+        self.scheme = "http"
+        self._receive = None
         self._routes, self.route = routes, route
         self.began = time.perf_counter()
 

@@ -53,8 +53,18 @@ class _HotExchange(Exchange):
     __slots__ = ("_connection", "disconnected", "keep_alive", "response_complete", "response_started")
     message_event = _Ignored()
 
-    def __init__(self, connection: BoundedProtocol, *, keep_alive: bool, **named: Any) -> None:
-        super().__init__(**named)
+    def __init__(
+        self,
+        connection: BoundedProtocol,
+        keep_alive: bool,
+        routes: HotRoutes,
+        route: Route,
+        path: str,
+        query_string: bytes,
+        headers: dict[str, str],
+        body: bytes,
+    ) -> None:
+        super().__init__(routes, route, "POST", path, query_string, headers, body)
         self._connection, self.keep_alive = connection, keep_alive
         self.disconnected = self.response_started = self.response_complete = False
 
@@ -203,17 +213,9 @@ class BoundedProtocol(HttpToolsProtocol):
         body, self._hot_body, self._hot_route = self._hot_body, b"", None
         assert self.hot is not None
         path, _, query_string = self.url.partition(b"?")
-        exchange = _HotExchange(
-            self,
-            keep_alive=self.parser.should_keep_alive(),
-            routes=self.hot,
-            route=route,
-            method="POST",
-            path=path.decode("latin-1"),
-            query_string=query_string,
-            headers={name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers},
-            body=body,
-        )
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers}
+        keep_alive = self.parser.should_keep_alive()
+        exchange = _HotExchange(self, keep_alive, self.hot, route, path.decode("latin-1"), query_string, headers, body)
         self.cycle = exchange  # type: ignore[assignment]  # what uvicorn asks of one
         self.hot.take(exchange)
 

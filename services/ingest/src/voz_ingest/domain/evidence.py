@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-_AUTHENTICATES = re.compile(r"auth|cookie|signature|hmac|secret|token|api-?key|password|credential|-sig$|^sm-|x-hub-")
+_AUTHENTICATES = re.compile(
+    r"auth|cookie|signature|hmac|secret|token|(api|private)[-_]?key|password|credential|-sig$|^sm-|x-hub-"
+)
 MAX_HEADERS, MAX_CHARS = 50, 1000
 MIN_SECRET_CHARS = 6
 

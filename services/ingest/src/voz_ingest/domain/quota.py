@@ -21,7 +21,9 @@ class DailyUsage:
 
     def charge(self, tenant: str, events: int, now: datetime) -> None:
         """Count what a request held."""
-        self._turn(now.astimezone(UTC).date())
+        day = now.date() if now.tzinfo is UTC else now.astimezone(UTC).date()
+        if day != self.day:
+            self._turn(day)
         self._untold[tenant] += events
 
     def used(self, tenant: str, now: datetime) -> int:

@@ -20,8 +20,8 @@ from voz_ingest.domain.budget import ByteBudget
 # A record stands in its batch, and once more in the request that carries it; beside its value it has its key and its
 # headers (some 400 bytes).
 COPIES, RECORD_OVERHEAD_BYTES = 2, 500
-# A request to Kafka costs the same for one record as for many. A broker whose last one was shared by several appends
-# rests before the next, so that more share that. Kafka's own producer waits 5 ms since its version 4, and always.
+# A request to Kafka costs much the same for one record as for many. A broker whose last one was shared by several
+# appends rests before the next, so that more share that. (Kafka's own producer waits 5 ms, since version 4, always.)
 BUSY_APPENDS, REST_SECONDS = 4, 0.001
 
 Settled = Callable[[BaseException | None], None]
@@ -34,11 +34,6 @@ class Record(NamedTuple):
     key: bytes
     value: bytes
     headers: Headers
-
-    @property
-    def size(self) -> int:
-        """Bytes of memory that it takes until it is settled."""
-        return (len(self.value) + RECORD_OVERHEAD_BYTES) * COPIES
 
 
 class _Append:
@@ -155,14 +150,16 @@ class SharedAppends:
         it raises nothing. Raises LateError while a broker that they go to is late, and OverBudgetError; then nothing
         was appended.
         """
-        partitions, size = [], 0
+        partitions, sizes = [], []
         for record in records:
             partitions.append(self._route(record.partition))
-            size += record.size
-        self._budget.take(size)
+            sizes.append((len(record.value) + RECORD_OVERHEAD_BYTES) * COPIES)
+        self._budget.take(sum(sizes))
         append, now_ms = _Append(settled), int(time.time() * 1000)
-        for record, partition in zip(records, partitions, strict=True):
-            self._add(record, partition, append, now_ms)
+        for record, partition, size in zip(records, partitions, sizes, strict=True):
+            batch = self._add(record, partition, now_ms)
+            batch.size += size
+            append.join(batch)
 
     def withdraw(self, error: BaseException) -> None:
         """Forget what was never sent."""
@@ -182,15 +179,14 @@ class SharedAppends:
             raise LateError
         return partition
 
-    def _add(self, record: Record, partition: _Partition, append: _Append, now_ms: int) -> None:
+    def _add(self, record: Record, partition: _Partition, now_ms: int) -> _Batch:
         waiting = partition.waiting
         batch = waiting[-1] if waiting else self._begin(partition)
         while (
             batch.builder.append(timestamp=now_ms, key=record.key, value=record.value, headers=record.headers) is None
         ):
             batch = self._begin(partition)  # the one before is full
-        batch.size += record.size
-        append.join(batch)
+        return batch
 
     def _begin(self, partition: _Partition) -> _Batch:
         batch = _Batch(self._producer.create_batch())

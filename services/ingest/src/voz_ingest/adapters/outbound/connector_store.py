@@ -143,8 +143,8 @@ class PostgresConnectorStore:
 
     async def pause(self, key: Key, paused: bool) -> None:
         """As the port says."""
-        # One that goes on is asked at once, whatever its source wanted before somebody looked at it.
-        await self._command(key, {"paused": paused, **(_TAKEN_AWAY if paused else {"due_at": func.now()})})
+        # Whoever runs it begins afresh: resumed, it is asked at once, whatever it was waiting for.
+        await self._command(key, {"paused": paused, **_TAKEN_AWAY})
 
     async def rewind(self, key: Key, position: Position) -> None:
         """As the port says."""

@@ -121,7 +121,9 @@ class Runner:
         except Exception as error:  # also a fault of ours: it must not stop the other connectors
             return await self._failed(error)
 
-    async def _poll(self) -> float:
+    async def _poll(self, *, streamed: bool = False) -> float:
+        """Ask for page after page. Returns how long to wait then; while listening, only the source's own word for it
+        binds whoever runs the connector next."""
         assert self._source.pull is not None
         for _ in range(PAGES_AT_ONCE):
             await self._authorise()
@@ -136,7 +138,7 @@ class Runner:
             wait = 0.0 if again else advance.wait_seconds
             exhausted = max((exhausted_seconds(each.headers, datetime.now(UTC)) for each in payloads), default=0.0)
             wait = max(exhausted, self.declared.poll_seconds if wait is None else wait)
-            await self._save(wait)
+            await self._save(exhausted if streamed else wait)
             if wait > 0 or not again or self.stop.is_set():
                 return wait
         return self.declared.poll_seconds
@@ -150,7 +152,7 @@ class Runner:
             ask_at = time.monotonic()
             while not self.stop.is_set():
                 if self._source.pull and time.monotonic() >= ask_at:
-                    ask_at = time.monotonic() + max(await self._poll(), 1.0)
+                    ask_at = time.monotonic() + max(await self._poll(streamed=True), 1.0)
                 seconds = min(IDLE_SECONDS, max(ask_at - time.monotonic(), 0.0)) if self._source.pull else IDLE_SECONDS
                 payloads = await self._unless_stopped(streams.batch(MESSAGES_AT_ONCE, seconds=seconds))
                 await self._take(payloads, each_alone=True, streamed=True)

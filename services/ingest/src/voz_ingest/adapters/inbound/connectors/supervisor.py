@@ -57,7 +57,6 @@ class Supervisor:
                     if not is_transient(error):
                         raise
                     _log.warning("leases can't be renewed", error=str(error)[:300])
-                self._give_up_late()
                 await pause(heartbeat, stop)
         finally:
             await self._drain(heartbeat)
@@ -74,7 +73,7 @@ class Supervisor:
         for lease in await self._parts.store.claim(wanted, self._owner, limit=room, seconds=self._lease_seconds):
             runner = Runner(declared.by_key[lease.key], lease, self._parts)
             runner.held_until = began + self._lease_seconds * MARGIN
-            self._running[lease.key] = (runner, asyncio.create_task(self._run(runner), name=lease.key[1]))
+            self._running[lease.key] = (runner, asyncio.create_task(self._run(runner)))
             _log.info("connector runs here", connection=lease.key[1], token=lease.token)
 
     async def _declare(self) -> Connectors:
@@ -100,19 +99,21 @@ class Supervisor:
                 self._parts.metrics.leases_lost.inc()
                 task.cancel()
 
-    def _give_up_late(self) -> None:
-        for key, (runner, task) in self._running.items():
-            if time.monotonic() >= runner.held_until and not task.done():
-                _log.warning("a lease has run out here", connection=key[1])
-                task.cancel()
-
     async def _run(self, runner: Runner) -> None:
-        """Run it, and forget it at its end."""
+        """Run it while its lease is certain, whatever becomes of the heartbeat, and forget it at its end."""
+        running = asyncio.create_task(runner.run(), name=runner.lease.key[1])
         try:
-            await runner.run()
-        except Exception:
-            _log.exception("connector ended", connection=runner.lease.key[1])
+            while not running.done():
+                left = runner.held_until - time.monotonic()
+                if left <= 0:
+                    _log.warning("a lease has run out here", connection=runner.lease.key[1])
+                    break
+                await asyncio.wait({running}, timeout=left)
         finally:
+            running.cancel()
+            (ended,) = await asyncio.gather(running, return_exceptions=True)
+            if isinstance(ended, Exception):
+                _log.error("connector ended", connection=runner.lease.key[1], exc_info=ended)
             self._running.pop(runner.lease.key, None)
 
     async def _drain(self, heartbeat: float) -> None:

@@ -14,12 +14,15 @@ _COMPANY_WORDS = """
     assistance sav servizio assistenza supporto kundenservice kundendienst kundenbetreuung kundensupport kundenberater
     kundenberaterin
     agent agents company business employee internal staff operator advisor adviser representative rep csr assistant
-    bot chatbot voicebot ivr system automated virtual machine supervisor manager admin
+    bot chatbot voicebot ivr system automated virtual machine supervisor manager admin specialist technician receptionist
     agente asesor asesora operador operadora teleoperador teleoperadora gestor gestora empresa empleado empleada sistema
+    representante ejecutivo ejecutiva tecnico tecnica comercial colaborador colaboradora
     atendente assistente consultor consultora
-    conseiller conseillere operateur operatrice teleconseiller teleconseillere employe employee entreprise systeme
-    agentin mitarbeiter mitarbeiterin berater beraterin firma unternehmen
-    operatore addetto addetta consulente azienda
+    conseiller conseillere operateur teleconseiller teleconseillere teleoperateur
+    teleoperatrice technicien technicienne representant representante employe employee entreprise systeme
+    agentin mitarbeiter mitarbeiterin berater beraterin kundenbetreuer kundenbetreuerin sachbearbeiter sachbearbeiterin
+    techniker technikerin firma unternehmen
+    operatore operatrice addetto addetta consulente rappresentante azienda
 """
 _CUSTOMER_WORDS = """
     customer customers caller client clients user enduser visitor guest contact consumer external buyer shopper

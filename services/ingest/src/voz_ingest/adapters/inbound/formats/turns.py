@@ -4,7 +4,7 @@ lines that begin with their speaker."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from voz_ingest.adapters.inbound.formats.walk import Fields
 LANGUAGE = ("language", "languagecode", "locale", "lang")
 _TURNS = ("turns", "utterances", "messages", "entries", "exchanges", "dialogue")
 _SEGMENTS = ("segments", "cues", "sentences", "phrases", "captions", "lines")
-_AROUND = ("transcript", "transcription", "conversation", "call", "data", "result", "results", "recording")
+_AROUND = ("transcript", "transcription", "conversation", "call", "data", "result", "results", "recording", "content")
 _SPEAKER = (
     *("role", "speakerrole", "participantrole", "speakertype", "speaker", "speakername", "participant"),
     *(
@@ -24,6 +24,9 @@ _SPEAKER = (
         "speakerid",
         "channel",
         "channelid",
+        "mediachannel",
+        "participanttype",
+        "participantpurpose",
         "from",
         "sender",
         "author",
@@ -35,12 +38,16 @@ _SECONDS = ("start", "starttime", "startseconds", "startsec", "begin", "begintim
 _MILLISECONDS = ("startms", "startmillis", "starttimems", "beginoffsetmillis", "offsetms", "offsetmilliseconds")
 _MOMENT = ("timestamp", "time", "at", "occurredat", "createdat", "spokenat", *_SECONDS)
 _CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
-_LABEL = re.compile(r"\s*(?:>>\s*|-\s+)?([^\W\d_][\w .'’()&/-]{0,49}?)\s*:\s+(?=[^\W\d_]|[¿¡\"«“(])")
+_LABEL = re.compile(
+    r"\s*(?:>>\s*|-\s+)?(?P<open>\[)?(?P<name>[^\W\d_][\w .'’()&/-]{0,49}?)\s*"
+    r"(?P<end>(?(open)\]\s*:?|:))(?:\s+|$|(?=[^\s\d/]))(?P<number>[\d$€£])?"
+)
 _NUMBERED = re.compile(r"\w+[ _-]?\d+")
 _SMALL_WORDS = frozenset(
     {"de", "del", "da", "do", "di", "la", "las", "los", "el", "van", "von", "der", "den", "y", "e"}
 )
 _DEEPEST = 3
+_ROLE_WORDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,25 +85,27 @@ def merged(turns: Iterable[Turn]) -> list[Turn]:
     found: list[Turn] = []
     for turn in turns:
         if found and turn.names in ((), found[-1].names):
-            found[-1] = replace(found[-1], text=f"{found[-1].text} {turn.text}")
+            found[-1] = replace(found[-1], text=f"{found[-1].text} {turn.text}".strip())
         else:
             found.append(turn)
     return found
 
 
 def labelled(turns: Iterable[Turn]) -> Iterator[Turn]:
-    """Turns whose lines begin with their speaker, `Agent: Good morning`, taken apart.
+    """Turns whose lines begin with their speaker, `Agent: Good morning` or `[Agent] Good morning`, taken apart.
 
-    Where the first line has such a label every name counts as one; elsewhere only the words for a role do, for there a
-    colon is just a colon.
+    The words for a role always count. Where the first line has a label other names do, too; elsewhere a colon is just a
+    colon.
     """
     lines = [(line, turn) for turn in turns for line in turn.text.splitlines() if line.strip()]
     first = _LABEL.match(lines[0][0]) if lines else None
-    any_name = first is not None and _is_name(first[1])
+    any_name = first is not None and _is_label(first, frozenset(), any_name=True)
+    known: set[str] = set()
     for line, turn in lines:
         found = _LABEL.match(line)
-        if found and (_is_name(found[1]) if any_name else speakers.side(found[1])):
-            yield replace(turn, names=(found[1].strip(),), text=line[found.end() :].strip())
+        if found and _is_label(found, known, any_name=any_name):
+            known.add(found["name"])
+            yield replace(turn, names=(found["name"].strip(),), text=line[found.end("end") :].strip())
         else:
             yield replace(turn, text=line.strip())
 
@@ -111,11 +120,16 @@ def first(fields: Fields, names: Sequence[str]) -> str:
     return next(filter(None, (walk.identifier(fields, name) for name in names)), "")
 
 
-def _is_name(label: str) -> bool:
-    """`Laura Gómez`, `Sr. de la Fuente`, `agent`, `speaker 2`; not `Mi dirección es`."""
-    words = label.split()
+def _is_label(found: re.Match[str], known: Collection[str], *, any_name: bool) -> bool:
+    """`Laura Gómez:`, `Sr. de la Fuente:`, `agent:`, `[speaker 2]`; not `Mi dirección es:`, `[Música]`, `Total: 39`."""
+    name = found["name"]
+    words = name.split()
     proper = len(words) <= 5 and all(not word[0].islower() or word in _SMALL_WORDS for word in words)
-    return proper or speakers.side(label) is not None or _NUMBERED.fullmatch(label) is not None
+    if name in known or (speakers.side(name) is not None and (proper or len(words) <= _ROLE_WORDS)):
+        return True
+    if not any_name or _NUMBERED.fullmatch(name):
+        return any_name
+    return proper and ":" in found["end"] and not found["number"] and found.end() < len(found.string)
 
 
 def _listed(items: Sequence[Any]) -> list[Turn]:
@@ -131,7 +145,8 @@ def _turn(fields: Fields) -> Turn | None:
         text=text,
         start_seconds=_start(fields),
         id=first(fields, ("id", "turnid", "uuid", "sid")),
-        said_at=next(filter(None, (times.iso(fields.get(name)) for name in _MOMENT)), None),
+        said_at=next(filter(None, (times.iso(fields.get(name)) for name in _MOMENT)), None)
+        or times.microseconds(fields.get("starttimestampusec")),
         language=next(filter(None, (walk.language(fields, name) for name in LANGUAGE)), ""),
     )
 

@@ -26,7 +26,7 @@ def content(message: Fields) -> Fields:
     text, attributes = "", {}
     if kind == "text":
         text = walk.string(inner, "body")
-    elif kind in ("image", "video", "document"):
+    elif kind in ("image", "video", "document", "audio"):
         text, attributes = walk.string(inner, "caption"), {"media": kind}
     elif kind == "button":
         text, attributes = walk.string(inner, "text"), {"payload": walk.identifier(inner, "payload")}
@@ -76,8 +76,9 @@ def _flow(reply: Fields) -> tuple[str, Fields]:
 
 
 def _answer(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(filter(None, map(_answer, value)))
+    if isinstance(value, (list, dict)):
+        inner = value if isinstance(value, list) else value.values()
+        return ", ".join(filter(None, map(_answer, inner)))
     if isinstance(value, bool):
         return str(value).lower()
     if not isinstance(value, (str, int, float)):

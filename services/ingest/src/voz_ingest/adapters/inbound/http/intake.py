@@ -101,7 +101,14 @@ class Intake:
 
         Raises Problem: what `work` raises, 503 when there is no room or the log doesn't acknowledge.
         """
-        submission = self._begin(tenant, headers, company_ids, idempotency_key, sent_by)
+        submission = self._begin(
+            tenant,
+            headers,
+            datetime.now(UTC),
+            company_ids=company_ids,
+            idempotency_key=idempotency_key,
+            sent_by=sent_by,
+        )
         with self._budget.hold() as held:
             try:
                 await work(submission, held)
@@ -112,13 +119,14 @@ class Intake:
                 await _settle(submission)
                 raise self._interrupted(error, submission.outcome) from error
             finally:
-                self._account(tenant, submission.outcome)
+                self._rate.charge(tenant, self._limits(tenant), submission.outcome.seen, time.monotonic())
+                self._count(tenant, submission.outcome)
         return submission.outcome
 
     def submit_together(self, smalls: Sequence[Small]) -> None:
         """The same for small requests that are there at the same time: their events are read, and then appended, one
         after another, and each request is answered when its own are acknowledged."""
-        parts = []
+        parts, received_at, now = [], datetime.now(UTC), time.monotonic()
         for small in smalls:
             try:
                 self._budget.take(small.size)
@@ -126,9 +134,15 @@ class Intake:
                 small.exchange.fail(self._interrupted(error, Outcome()))
                 continue
             submission = self._begin(
-                small.tenant, small.exchange.headers, small.company_ids, small.idempotency_key, small.sent_by
+                small.tenant,
+                small.exchange.headers,
+                received_at,
+                company_ids=small.company_ids,
+                idempotency_key=small.idempotency_key,
+                sent_by=small.sent_by,
             )
             events = submission.read(small.drafts)
+            self._rate.charge(small.tenant, self._limits(small.tenant), submission.outcome.seen, now)
             settled = partial(self._settle, small, submission.outcome, events)
             if events:
                 parts.append(Part(events, settled))
@@ -143,20 +157,27 @@ class Intake:
         self._budget.give(small.size)
         if error is None:
             outcome.ids = [event.id for event in events]
-        self._account(small.tenant, outcome)
-        if error is None:
+            self._count(small.tenant, outcome)
             small.complete(small, outcome)
         else:
+            self._count(small.tenant, outcome)
             small.exchange.fail(self._interrupted(error, outcome))
 
     def _begin(
-        self, tenant: str, headers: Mapping[str, str], company_ids: bool, idempotency_key: str, sent_by: str
+        self,
+        tenant: str,
+        headers: Mapping[str, str],
+        received_at: datetime,
+        *,
+        company_ids: bool,
+        idempotency_key: str,
+        sent_by: str,
     ) -> Submission:
         return Submission(
             self._log,
             uuid4,
             tenant=tenant,
-            received_at=datetime.now(UTC),
+            received_at=received_at,
             max_text_bytes=self.settings.max_text_bytes,
             company_ids=company_ids,
             pseudonym_key=self.connections.value.tenant(tenant).pseudonym_key,
@@ -165,14 +186,13 @@ class Intake:
             sent_by=sent_by,
         )
 
-    def _account(self, tenant: str, outcome: Outcome) -> None:
-        """Count what a request held."""
-        accepted = len(outcome.ids)
-        self._metrics.accepted.inc(accepted)
+    def _count(self, tenant: str, outcome: Outcome) -> None:
+        """Count what became of a request's events."""
+        if outcome.ids:
+            self._metrics.accepted.inc(len(outcome.ids))
+            self._usage.charge(tenant, len(outcome.ids), datetime.now(UTC))
         if outcome.rejected:
             self._metrics.rejected.inc(len(outcome.rejected))
-        self._rate.charge(tenant, self._limits(tenant), outcome.seen, time.monotonic())
-        self._usage.charge(tenant, accepted, datetime.now(UTC))
 
     def _limits(self, tenant: str) -> TenantLimits:
         said = self.connections.value.tenant(tenant)

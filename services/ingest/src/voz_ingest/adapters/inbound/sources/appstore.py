@@ -232,7 +232,7 @@ _LETTERS = re.compile(r"[A-Za-z]{2}")
 def pull(state: PullState) -> Pull:
     """The next page of an app's reviews."""
     feeds = _feeds(state)
-    app, following = pulling.option(state, "app"), pulling.next_page(state, feeds)
+    app, following = _app(state), pulling.next_page(state, feeds)
     base = walk.string(dict(state.options), "base_url")
     if _has_key(state):
         query = [("sort", "-createdDate"), ("limit", "200"), ("include", "response")]
@@ -274,13 +274,18 @@ def refused(state: PullState, status: int, payload: Payload) -> Advance | None:
 
 def _feeds(state: PullState) -> list[str]:
     """Of the API the app, of the public feed the app in each country. Raises MissingOptionError."""
-    app = pulling.option(state, "app")
+    app = _app(state)
     if _has_key(state):
         return [f"app/{app}"]
     countries = [country.lower() for country in pulling.listed(state, "countries") if _LETTERS.fullmatch(country)]
     if not countries or not app.isdecimal():
         pulling.option(state, "key_id")
     return countries
+
+
+def _app(state: PullState) -> str:
+    """Apple's number of the app; the option `app` may be a name of the company's own."""
+    return walk.identifier(dict(state.options), "app_id") or pulling.option(state, "app")
 
 
 def _has_key(state: PullState) -> bool:

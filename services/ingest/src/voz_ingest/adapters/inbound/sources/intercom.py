@@ -10,6 +10,7 @@ The first message stands in every later notification, too, and is told once only
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,7 @@ from voz_ingest.adapters.inbound.formats import (
     ids,
     people,
     placeholders,
+    reply,
     signatures,
     tickets,
     times,
@@ -33,13 +35,17 @@ from voz_ingest.domain.draft import Draft
 
 _CUSTOMERS = frozenset({"user", "lead", "contact", "visitor"})
 _CHANNELS = {"email": "email", "phone_call": "phone", "phone_switch": "phone"}
-_CLOSING = frozenset({"comment", "close", "open"})
-"""Kinds of parts whose words are an answer, where a conversation is closed or opened with them."""
 _STATES = frozenset({"closed", "opened", "snoozed", "unsnoozed", "assigned", "updated"})
-_TICKET_STATES = frozenset({"created", "state.updated", "admin.assigned", "team.assigned", "closed", "resolved"})
+_TICKET_STATES = frozenset(
+    (
+        *("created", "state.updated", "admin.assigned", "team.assigned"),
+        *("admin.snoozed", "admin.unsnoozed", "closed", "resolved"),
+    )
+)
 _PROFILES = frozenset({"created", "updated", "signed_up", "added_email", "merged"})
 _NOBODY = "0"
 _PERSONAL = ("email", "mail", "phone", "mobile")
+_MARKUP = re.compile(r"</[a-z]|<(br|hr|img)\b|&(#\d+|#x[\da-f]+|[a-z]+\d*);", re.IGNORECASE)
 
 
 def parse(payload: Payload) -> list[Draft]:
@@ -105,7 +111,9 @@ class _Told:
         return walk.some(id=ids.compose(number), handle=handle, name=people.full_name(name)) or people.NOBODY
 
     def about(self, author: Fields, channel: str) -> Fields:
-        number = walk.identifier(self.item, "id") or walk.identifier(self.item, "conversation_id")
+        number = walk.identifier(self.item, "conversation_id") or walk.identifier(self.item, "conversation", "id")
+        if walk.string(self.item, "type") != "conversation_part":
+            number = walk.identifier(self.item, "id") or number
         return walk.some(
             source="intercom",
             channel=channel,
@@ -121,10 +129,9 @@ class _Told:
         )
 
     def message(self, said: Fields, channel: str, moment: object) -> Fields:
-        """What was said, if there are words; of mails without what they quote."""
+        """What was said, if there are words, and they haven't been taken back."""
         author = walk.fields(said, "author")
-        body = walk.string(said, "body")
-        text = tickets.words(body) if channel == "email" else html.to_text(body)
+        text = "" if walk.flag(said, "redacted") else _words(walk.string(said, "body"), channel)
         kind, number = walk.string(author, "type"), walk.identifier(author, "id")
         by_company = kind not in _CUSTOMERS if kind else not self.what.startswith(("user", "contact"))
         if people.is_own(self.own, number, walk.string(author, "email")):
@@ -171,18 +178,16 @@ def _conversation(told: _Told) -> Iterator[Fields]:
     elif "rating" in what:
         yield from _rating(told, channel)
     elif told.last in _STATES:
-        if told.last in ("closed", "opened"):
-            yield from _parts(told, channel, _CLOSING)
+        yield from _parts(told, channel)  # one may assign, close or open with an answer
         state = walk.string(item, "state") or ("open" if walk.flag(item, "open") else "")
         by_topic = {"closed": "closed", "opened": "reopened", "snoozed": "pending"}
         yield told.status(by_topic.get(told.last) or tickets.status(state), channel)
 
 
-def _parts(told: _Told, channel: str, kinds: frozenset[str] | None = None) -> Iterator[Fields]:
+def _parts(told: _Told, channel: str) -> Iterator[Fields]:
     """What was answered; notes are the company's own."""
     for part in told.parts:
-        kind = walk.string(part, "part_type")
-        if "note" not in kind and (kinds is None or kind in kinds):
+        if "note" not in walk.string(part, "part_type"):
             event = told.message(part, channel, part.get("created_at"))
             yield event if "text" in event else {}
 
@@ -192,11 +197,12 @@ def _part(told: _Told) -> Iterator[Fields]:
     if told.what != "redacted":
         return
     alone = [told.item] if walk.string(told.item, "type") == "conversation_part" else []
-    for said in (told.source, *told.parts, *alone):
-        if walk.flag(said, "redacted"):
-            moment = said.get("updated_at") or told.item.get("updated_at")
-            event = told.message(said, _CHANNELS.get(walk.string(told.source, "type"), "chat"), moment)
-            yield drafts.deletion(event) if "id" in event else {}
+    flagged = [said for said in (told.source, *told.parts, *alone) if walk.flag(said, "redacted")]
+    unsaid = [part for part in (*told.parts, *alone) if "redacted" not in part]  # versions 1
+    for said in flagged or unsaid:
+        moment = said.get("updated_at") or told.item.get("updated_at")
+        event = told.message(said, _CHANNELS.get(walk.string(told.source, "type"), "chat"), moment)
+        yield drafts.deletion(event) if "id" in event else {}
 
 
 def _deleted(told: _Told) -> Fields:
@@ -242,7 +248,8 @@ def _ticket(told: _Told) -> Iterator[Fields]:
         if told.what == "created":
             yield from _description(told)
         now, before = (_state(told.item, part, name) for name in ("ticket_state", "previous_ticket_state"))
-        yield told.status("closed" if told.what == "closed" else now, "ticket", before)
+        by_topic = {"closed": "closed", "snoozed": "pending"}
+        yield told.status(by_topic.get(told.last) or now, "ticket", before)
 
 
 def _state(ticket: Fields, part: Fields, name: str) -> str:
@@ -263,8 +270,15 @@ def _description(told: _Told) -> Iterator[Fields]:
     if body and authors <= _CUSTOMERS:
         created_at = times.moment(told.item.get("created_at"))
         number = placeholders.description_id(walk.identifier(told.item, "id"))
-        text = html.to_text(body) if "</" in body else body
+        text = _words(body, "ticket")
         yield {**told.about({}, "ticket"), "id": number, "text": text, **walk.some(occurred_at=created_at)}
+
+
+def _words(body: str, channel: str) -> str:
+    """HTML, or since version 2.15 of the API plain text; of mails without what they quote."""
+    if _MARKUP.search(body):
+        return tickets.words(body) if channel == "email" else html.to_text(body)
+    return reply.cut(body).text if channel == "email" else body.strip()
 
 
 def _contact(told: _Told) -> Iterator[Fields]:

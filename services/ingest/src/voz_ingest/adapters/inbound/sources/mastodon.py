@@ -210,9 +210,11 @@ def advance(state: PullState, payload: Payload) -> Advance:
     if not isinstance(document, list):
         raise PayloadError("", "must be an array")
     feeds = _feeds(state)
-    _, at = pulling.feed(state, feeds)
+    name, at = pulling.feed(state, feeds)
     found = [walk.identifier(entry, "id") for entry in document if isinstance(entry, dict)]
     newest = max((walk.identifier(dict(at), "id"), *found), key=_order)
+    if not newest and name == _MENTIONS:  # all are still to come, and more than a page may have come by the next time
+        newest = "0"
     begun = pulling.begins(state, feeds).isoformat()
     return pulling.moved(state, feeds, walk.some(id=newest, begun=begun), more=bool(found))
 

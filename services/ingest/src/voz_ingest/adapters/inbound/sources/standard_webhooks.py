@@ -20,7 +20,6 @@ from voz_ingest.domain.fields import escape
 
 CUSTOMER_IDS = "company"
 
-_SIGNED_BY = ("id", "timestamp", "signature")
 _ENVELOPE = frozenset({"type", "timestamp", "data", "id"})
 
 
@@ -29,7 +28,7 @@ def parse(payload: Payload) -> list[Draft]:
     drafts = api.parse(payload)
     if len(drafts) != 1 or not _is_plain(drafts[0].plain):
         drafts = [draft for sent in drafts for draft in _opened(sent)]
-    name = _header(payload.headers, "id")
+    name = _name(payload.headers)
     if len(drafts) == 1:
         return [_completed(drafts[0], name)]
     return [_completed(draft, ids.compose(name, str(index))) for index, draft in enumerate(drafts)]
@@ -37,13 +36,15 @@ def parse(payload: Payload) -> list[Draft]:
 
 def verify(payload: Payload, secrets: Sequence[str]) -> bool:
     """Whether one of the signatures (several while a secret rotates) is by one of the secrets, within five minutes."""
-    name, sent_at, given = (_header(payload.headers, which) for which in _SIGNED_BY)
+    headers = payload.headers
+    name, sent_at = _name(headers), headers.get("webhook-timestamp") or headers.get("svix-timestamp", "")
     if not name or not (sent_at.isascii() and sent_at.isdecimal()):
         return False
     if not signatures.is_recent(int(sent_at), payload.received_at):
         return False
-    signed = b"%b.%d.%b" % (name.encode(), int(sent_at), payload.body)
+    signed = f"{name}.{int(sent_at)}.".encode() + payload.body
     expected = [f"v1,{signatures.base64_hmac(key, signed)}" for key in map(_key, secrets) if key]
+    given = headers.get("webhook-signature") or headers.get("svix-signature", "")
     return signatures.matches(given.split(), expected)
 
 
@@ -56,8 +57,9 @@ def _key(secret: str) -> bytes:
         return b""
 
 
-def _header(headers: Mapping[str, str], name: str) -> str:
-    return (headers.get("webhook-" + name) or headers.get("svix-" + name, "")).strip()
+def _name(headers: Mapping[str, str]) -> str:
+    """What the message is called."""
+    return headers.get("webhook-id") or headers.get("svix-id", "")
 
 
 def _opened(draft: Draft) -> list[Draft]:

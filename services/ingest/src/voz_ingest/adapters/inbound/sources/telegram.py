@@ -3,19 +3,20 @@
 https://core.telegram.org/bots/api#update
 https://core.telegram.org/bots/api#setwebhook (the secret token)
 
-A message's number is only unique in its chat, and in a business account's chats only for that account.
+A message's number is only unique in its chat, and in a business account's chats only for that account; a chat where the
+bot is only a guest may bear the number of another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from voz_ingest.adapters.inbound.formats import drafts, ids, money, people, signatures, times, walk
+from voz_ingest.adapters.inbound.formats import drafts, ids, money, people, signatures, telegram, times, walk
 from voz_ingest.adapters.inbound.formats.walk import Fields
 from voz_ingest.adapters.inbound.sources import Payload, PayloadError, decode
 from voz_ingest.domain.draft import Draft
 
-_MESSAGES = ("message", "channel_post", "business_message")
+_MESSAGES = ("message", "channel_post", "business_message", "guest_message")
 _EDITS = ("edited_message", "edited_channel_post", "edited_business_message")
 _MEDIA = ("photo", "video", "animation", "document", "audio", "voice", "video_note", "paid_media", "poll")
 
@@ -68,6 +69,7 @@ def _message(own: frozenset[str], message: Fields) -> Fields:
 
 def _content(message: Fields) -> Fields:
     text = walk.string(message, "text") or walk.string(message, "caption") or walk.string(message, "poll", "question")
+    text = text or telegram.rich_text(message)
     if text:
         return walk.some(text=text, attributes=_attributes(message))
     contact = walk.fields(message, "contact")  # a customer may give the bot their own number, at a button
@@ -210,9 +212,12 @@ def _id(message: Fields) -> str:
         if chat and number:
             return ids.compose(chat, number)
     place, number = _place(message), walk.identifier(message, "message_id")
+    if number == "0":  # only its reader sees it; its own number is used again later
+        number = ids.compose(walk.identifier(message, "ephemeral_message_id"), walk.identifier(message, "date"))
     return ids.compose(*place, number) if place else ""
 
 
 def _place(message: Fields) -> list[str]:
-    chat, connection = walk.identifier(message, "chat", "id"), walk.identifier(message, "business_connection_id")
-    return [part for part in (connection, chat) if part] if chat else []
+    chat, account = walk.identifier(message, "chat", "id"), walk.identifier(message, "business_connection_id")
+    account = account or ("guest" if walk.identifier(message, "guest_query_id") else "")
+    return [part for part in (account, chat) if part] if chat else []

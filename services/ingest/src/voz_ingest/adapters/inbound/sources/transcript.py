@@ -54,7 +54,7 @@ def _calls(document: Any) -> Iterator[tuple[Fields, list[Turn]]]:
         yield {}, turns.of_json(document)  # a list of turns, and nothing else
         return
     for item, said in found:
-        inner = item.get("call")
+        inner = item.get("call") or item.get("CustomerMetadata")  # Contact Lens
         call = inner if isinstance(inner, dict) else {"call_id": walk.identifier(inner)}
         yield {**plain(item), **walk.some(**plain(call))}, said
 
@@ -70,6 +70,8 @@ def _events(payload: Payload, facts: Fields, said: Sequence[Turn]) -> Iterator[F
     customer = _customer(known)
     call = ids.compose(first(known, _ID)) or ids.digest(str(started), str(customer), *words)
     sides = _sides(payload, said, customer)
+    if "id" not in customer and "handle" not in customer:
+        customer = {"handle": call, **customer}  # somebody for one call
     if not customer.get("name"):
         spoken = {_person(turn.names) for turn in said if sides[turn.names] == "customer"} - {""}
         customer = {**customer, **walk.some(name=spoken.pop() if len(spoken) == 1 else None)}
@@ -106,7 +108,7 @@ def _customer(known: Fields) -> Fields:
         is_ours = walk.string(known, "direction").lower().startswith("out")
         word = walk.identifier(said) or walk.identifier(known, "to" if is_ours else "from")
         found = walk.some(**{"handle" if _PHONE_OR_MAIL.fullmatch(word) else "id": word})
-    return {**(found or people.NOBODY), **walk.some(name=name)}
+    return {**found, **walk.some(name=name)}
 
 
 def _sides(payload: Payload, said: Sequence[Turn], customer: Fields) -> dict[tuple[str, ...], speakers.Side]:

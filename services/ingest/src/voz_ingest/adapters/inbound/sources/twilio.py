@@ -65,7 +65,8 @@ def _message(payload: Payload, said: Said) -> Fields:
     if not number or not text or is_receipt or said("MessageType").lower() == "reaction":
         return {}
     ours, theirs, sent = _sides(payload, said)
-    customer = _customer(theirs, said("ExternalUserId"), "" if sent else said("ProfileName"))
+    profile = ("", "") if sent else (said("ProfileName"), said("ProfileUsername"))
+    customer = _customer(theirs, said("ExternalUserId"), *profile)
     return walk.some(
         id=ids.compose(number),
         source="twilio",
@@ -184,12 +185,14 @@ def _is_own(payload: Payload, address: str) -> bool:
     return people.is_own(payload.own, address, _bare(address))
 
 
-def _customer(address: str, user_id: str = "", name: str = "") -> Fields:
-    number = _bare(address)
+def _customer(address: str, user_id: str = "", name: str = "", username: str = "") -> Fields:
+    """Who hides the number is known by the user id, which stands in its place, and by the user name."""
+    number, user_id = _bare(address), _bare(user_id)
     known = "" if number.lower() in _WITHHELD else number
     if not known and not user_id:
         return {**people.NOBODY}
-    return walk.some(id=known or user_id, handle=known, name=people.full_name(name))
+    handle = username if username and known in ("", user_id) else known
+    return walk.some(id=known or user_id, handle=handle, name=people.full_name(name))
 
 
 def _caller(address: str, said: Said) -> Fields:

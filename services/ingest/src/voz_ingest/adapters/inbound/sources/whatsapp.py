@@ -199,10 +199,13 @@ def _chat(side: _Side, customer: Fields) -> str:
 def _customer(side: _Side, who: _Who, username: str) -> Fields:
     number, user_id = who
     contact = _contact(side, who)
-    number = number or walk.identifier(contact, "wa_id")
+    number, user_id = number or walk.identifier(contact, "wa_id"), user_id or walk.identifier(contact, "user_id")
+    username = username or walk.string(contact, "profile", "username")
+    if number == user_id and username:  # of who hides the number the user id may stand in its place
+        number = ""
     found = walk.some(
-        id=user_id or walk.identifier(contact, "user_id") or number,
-        handle=number or username or walk.string(contact, "profile", "username"),
+        id=user_id or number,
+        handle=number or username,
         name=people.full_name(walk.string(contact, "profile", "name")),
     )
     return found if "id" in found or "handle" in found else {**found, **people.NOBODY}

@@ -67,7 +67,7 @@ def _message(payload: Payload, article: Fields, about: Fields) -> Iterator[Field
     via, text = _name(article, "type"), _text(article)
     if not text or _is_private(article, sender, via) or (sender == "system" and via in ("note", "")):
         return
-    outbound = sender != "customer" or people.is_own(payload.own, _address(article))
+    outbound = sender != "customer" or (via != "phone" and people.is_own(payload.own, _address(article)))
     author = _name(article, "created_by") or _said(article, "from")
     yield {
         **about,
