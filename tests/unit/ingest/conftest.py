@@ -13,6 +13,7 @@ import pytest
 import yaml
 from fastapi import FastAPI
 from tests.unit.ingest.fakes import MemoryEventLog, MemoryEvidence, MemoryRawPayloads, MemoryWeb
+from tests.unit.ingest.short_way import ShortWay
 
 from voz_ingest.adapters.inbound.connections import connections_file
 from voz_ingest.adapters.inbound.http.app import build_app
@@ -52,9 +53,9 @@ class Service:
 Serve = Callable[..., Any]
 
 
-@pytest.fixture
-async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
-    """Makes services; keyword arguments are settings."""
+@pytest.fixture(params=["framework", "short way"])
+async def serve(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Serve]:
+    """Makes services; keyword arguments are settings. Small requests go either way."""
     async with AsyncExitStack() as stack:
 
         async def make(**settings: Any) -> Service:
@@ -77,8 +78,9 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
             ]
             keys.write_text(yaml.safe_dump({"keys": entries}))
             app.state.api_keys = ReloadingFile(keys, parse_keys, shared)
+            framework = httpx.ASGITransport(app=app, raise_app_exceptions=False)
             client = httpx.AsyncClient(
-                transport=httpx.ASGITransport(app=app, raise_app_exceptions=False),
+                transport=framework if request.param == "framework" else ShortWay(app),
                 base_url="http://voz",
                 headers={"Authorization": f"Bearer {KEYS['acme']}"},
             )

@@ -115,6 +115,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self.transport.is_closing():
+            return
         if self._hot_route is not None:
             self._wait_for_rest()
         if self._reading == _HEAD:

@@ -14,7 +14,8 @@ _COMPANY_WORDS = """
     assistance sav servizio assistenza supporto kundenservice kundendienst kundenbetreuung kundensupport kundenberater
     kundenberaterin
     agent agents company business employee internal staff operator advisor adviser representative rep csr assistant
-    bot chatbot voicebot ivr system automated virtual machine supervisor manager admin specialist technician receptionist
+    bot chatbot voicebot ivr system automated virtual machine supervisor manager admin
+    specialist technician receptionist
     agente asesor asesora operador operadora teleoperador teleoperadora gestor gestora empresa empleado empleada sistema
     representante ejecutivo ejecutiva tecnico tecnica comercial colaborador colaboradora
     atendente assistente consultor consultora

@@ -43,7 +43,7 @@ def events(payload: Payload) -> Iterator[Said]:
     """What each event of a payload says. Raises PayloadError for JSON that is neither an object nor a list."""
     body = payload.body.strip()
     kind = payload.headers.get("content-type", "")
-    if not body.startswith((b"{", b"[")) and "json" not in kind:
+    if not body.startswith((b"{", b"[")) and ("json" not in kind or b"=" in body):
         yield Said(dict(_form(body) or payload.query))
         return
     document = decode(body)

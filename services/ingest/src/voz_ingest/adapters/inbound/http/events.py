@@ -52,18 +52,7 @@ class EventsEndpoint:
 
     def receive_together(self, exchanges: Sequence[Exchange]) -> None:
         """The same for small requests, several at a time."""
-        smalls = []
-        for exchange in exchanges:
-            try:
-                small = self._small(exchange)
-            except Problem as problem:
-                exchange.fail(problem)
-            else:
-                if small is None:
-                    exchange.alone()
-                else:
-                    smalls.append(small)
-        self._intake.submit_together(smalls)
+        self._intake.receive_together(exchanges, self._small)
 
     def _small(self, exchange: Exchange) -> Small | None:
         """A request that is read at once; None for one that isn't small. Raises Problem."""
@@ -71,6 +60,8 @@ class EventsEndpoint:
         tenant, sent_by = self._admit(headers)
         media_type, key = _media_type(headers), _idempotency_key(headers)
         if media_type in NDJSON:
+            if len(body) > self._settings.max_stream_bytes:
+                raise too_large(self._settings.max_stream_bytes)
             return None
         drafts, many = self._read(headers, media_type, body)
         if len(drafts) > PART_EVENTS:
@@ -103,10 +94,7 @@ class EventsEndpoint:
 
 
 def _complete(small: Small, outcome: Outcome) -> None:
-    try:
-        small.exchange.answer(answer(outcome, many=small.many))
-    except Problem as problem:
-        small.exchange.fail(problem)
+    small.exchange.answer(answer(outcome, many=small.many))
 
 
 def _media_type(headers: Mapping[str, str]) -> str:

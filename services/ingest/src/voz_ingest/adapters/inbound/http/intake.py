@@ -123,9 +123,24 @@ class Intake:
                 self._count(tenant, submission.outcome)
         return submission.outcome
 
-    def submit_together(self, smalls: Sequence[Small]) -> None:
-        """The same for small requests that are there at the same time: their events are read, and then appended, one
-        after another, and each request is answered when its own are acknowledged."""
+    def receive_together(self, exchanges: Sequence[Exchange], read: Callable[[Exchange], Small | None]) -> None:
+        """The same for requests that are all there, several at a time: `read` makes Smalls of them, their events are
+        read, then appended, and each request is answered when its own are acknowledged. What `read` makes nothing of
+        goes to its endpoint alone."""
+        smalls = []
+        for exchange in exchanges:
+            try:
+                small = read(exchange)
+            except Problem as problem:
+                exchange.fail(problem)
+            else:
+                if small is None:
+                    exchange.alone()
+                else:
+                    smalls.append(small)
+        self._submit_together(smalls)
+
+    def _submit_together(self, smalls: Sequence[Small]) -> None:
         parts, received_at, now = [], datetime.now(UTC), time.monotonic()
         for small in smalls:
             try:
@@ -155,13 +170,18 @@ class Intake:
         self, small: Small, outcome: Outcome, events: Sequence[ReceivedEvent], error: LogUnavailableError | None
     ) -> None:
         self._budget.give(small.size)
-        if error is None:
-            outcome.ids = [event.id for event in events]
+        try:
+            if error is None:
+                outcome.ids = [event.id for event in events]
             self._count(small.tenant, outcome)
-            small.complete(small, outcome)
-        else:
-            self._count(small.tenant, outcome)
-            small.exchange.fail(self._interrupted(error, outcome))
+            if error is None:
+                small.complete(small, outcome)
+            else:
+                small.exchange.fail(self._interrupted(error, outcome))
+        except Problem as problem:
+            small.exchange.fail(problem)
+        except Exception as unexpected:  # whoever tells us has others to tell
+            small.exchange.fail_unexpectedly(unexpected)
 
     def _begin(
         self,

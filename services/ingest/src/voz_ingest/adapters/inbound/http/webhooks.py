@@ -120,18 +120,7 @@ class WebhooksEndpoint:
 
     def receive_together(self, exchanges: Sequence[Exchange]) -> None:
         """The same for small requests, several at a time."""
-        smalls = []
-        for exchange in exchanges:
-            try:
-                small = self._small(exchange)
-            except Problem as problem:
-                exchange.fail(problem)
-            else:
-                if small is None:
-                    exchange.alone()
-                else:
-                    smalls.append(small)
-        self._intake.submit_together(smalls)
+        self._intake.receive_together(exchanges, self._small)
 
     def _small(self, exchange: Exchange) -> Small | None:
         """A payload that is read at once; None when it is long, can't be read, or has anything to wait for. Raises

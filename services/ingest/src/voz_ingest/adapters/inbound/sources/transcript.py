@@ -142,6 +142,8 @@ def _moment(started_at: datetime | None, seconds: float | None) -> str | None:
 
 
 def _time(value: Any) -> str | None:
+    if isinstance(value, datetime):  # of a configuration in YAML
+        value = value.isoformat()
     number = walk.number(value)
     unix = times.milliseconds if number is not None and number >= _MILLISECONDS_FROM else times.seconds
     return times.iso(value) or times.mail(value) or unix(value)

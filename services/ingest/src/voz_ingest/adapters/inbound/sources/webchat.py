@@ -21,7 +21,9 @@ CUSTOMER_IDS = "company"
 _MILLISECONDS_FROM = 1e11  # as seconds that would be the year 5138
 _SENDER = ("from", "sender", "role", "author")
 _TEXT = ("text", "content", "body")
-_SENT = ("sent_at", "created_at", "timestamp", "at")
+_SENT = ("sent_at", "created_at", "occurred_at", "timestamp", "at")
+_CONVERSATION = ("conversation", "conversation_id", "session_id", "chat_id")
+_VISITOR = ("visitor", "customer", "user", "visitor_id")
 
 
 def parse(payload: Payload) -> list[Draft]:
@@ -95,7 +97,10 @@ def _is_sent(payload: Payload, chat: Fields, message: Fields) -> bool | None:
     names = [name for name in names if name]
     if any(people.is_own(payload.own, name) for name in names):
         return True
-    visitor = {walk.identifier(chat, "visitor", name) for name in ("id", "email", "name")}
+    direction = walk.string(message, "direction")
+    if direction in ("inbound", "outbound"):
+        return direction == "outbound"
+    visitor = {walk.identifier(_visitor(chat), name) for name in ("id", "email", "name")}
     if not names or visitor & {*names}:
         return False
     side = next(filter(None, map(speakers.side, names)), None)
@@ -104,7 +109,7 @@ def _is_sent(payload: Payload, chat: Fields, message: Fields) -> bool | None:
 
 def _customer(payload: Payload, chat: Fields) -> Fields:
     """The visitor: by the company's id where its HMAC proves it, else by what the chat knows them by."""
-    visitor = walk.fields(chat, "visitor")
+    visitor = _visitor(chat)
     number, email = walk.identifier(visitor, "id"), walk.string(visitor, "email")
     verified = bool(number) and _is_verified(payload, number, walk.string(visitor, "verified_hash"))
     known = walk.some(
@@ -113,6 +118,12 @@ def _customer(payload: Payload, chat: Fields) -> Fields:
         name=people.full_name(walk.string(visitor, "name")),
     )
     return known if "id" in known or "handle" in known else {**known, **people.NOBODY}
+
+
+def _visitor(chat: Fields) -> Fields:
+    """An object, or the id alone."""
+    said = next((chat[name] for name in _VISITOR if chat.get(name)), None)
+    return said if isinstance(said, dict) else walk.some(id=walk.identifier(said))
 
 
 def _is_verified(payload: Payload, visitor: str, given: str) -> bool:
@@ -124,7 +135,7 @@ def _is_verified(payload: Payload, visitor: str, given: str) -> bool:
 
 def _identified(chat: Fields, customer: Fields) -> Iterator[Fields]:
     """A visitor who was anonymous until now, and is that customer."""
-    before = walk.identifier(chat, "visitor", "anonymous_id")
+    before = walk.identifier(_visitor(chat), "anonymous_id")
     if before and "id" in customer:
         yield {
             "id": ids.compose(before, "identify", ids.digest(customer["id"])),
@@ -146,7 +157,8 @@ def _attributes(chat: Fields, message: Fields, sent: bool | None) -> Fields:
 
 
 def _conversation(chat: Fields) -> str:
-    return walk.identifier(chat, "conversation") or walk.identifier(chat, "conversation", "id")
+    names = (walk.identifier(chat, name) for name in _CONVERSATION)
+    return next(filter(None, names), "") or walk.identifier(chat, "conversation", "id")
 
 
 def _id(conversation: str, message: str) -> str:
