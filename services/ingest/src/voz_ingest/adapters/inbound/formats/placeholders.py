@@ -181,7 +181,8 @@ class _Told:
         if comment.text and bare(comment.text) != bare(first.text):
             name = ids.compose("comment", self.said.get("commentid", "latestcommentid", "noteid"))
             name = name or ids.compose("ticket", self.number, "comment", ids.digest(comment.text))
-            yield self._event(name, comment.text, self.updated_at, outbound=self._is_company(comment.author))
+            moment = self._time("latestpubliccommentcreatedat", "latestcommentcreatedat", "commentcreatedat")
+            yield self._event(name, comment.text, moment or self.updated_at, outbound=self._is_company(comment.author))
         elif first.text and (not self.happened or _CREATED.search(self.happened)):
             created = self.said.get("createdatwithtimestamp", "createdat", "created")
             author = first.author or self.said.get("submittername")
@@ -209,7 +210,10 @@ class _Told:
 
     @cached_property
     def updated_at(self) -> str | None:
-        moment = self.said.get("updatedatwithtimestamp", "updatedat", "updated")
+        return self._time("updatedatwithtimestamp", "updatedat", "updated")
+
+    def _time(self, *names: str) -> str | None:
+        moment = self.said.get(*names)
         return times.iso(moment) if ":" in moment else None  # a day alone says nothing
 
     def _event(self, name: str, text: str, moment: str | None, *, outbound: bool) -> Fields:
@@ -232,6 +236,9 @@ class _Told:
         role = speakers.side(said.get(*_ROLES))
         if role or said.get("agentreply"):
             return role != "customer"
+        writer, requester = said.get(*(f"{each}id" for each in _AUTHORS)), self.requester.get("id")
+        if writer and requester:
+            return bool(ids.compose(writer) != requester)
         return any((*names, *addresses)) and not self._is_requester("")
 
     def _is_requester(self, author: str) -> bool:

@@ -215,6 +215,8 @@ def _number(conversation: Fields) -> str:
 
 def _contact_of(message: Fields, kind: str) -> Fields:
     sender, contact = walk.fields(message, "sender"), walk.fields(message, "contact")
+    if kind == "incoming" and "id" in contact:
+        return contact  # older versions, whose sender is the agent
     if kind == "incoming" and walk.string(sender, "type").lower() in ("", "contact") and sender:
         return sender
     return walk.fields(message, "conversation", "meta", "sender") or contact

@@ -123,13 +123,13 @@ def _comment(payload: Payload, ticket: Fields, number: str, about: Fields, comme
 
 
 def _said(payload: Payload, ticket: Fields, about: Fields, author: Fields, text: str) -> Fields:
-    """A message. Who is staff Zendesk says; else whoever isn't the requester is. Staff who are the requester of a
-    ticket speak for themselves, and somebody in copy speaks in the requester's place."""
+    """A message. Who is staff Zendesk says; else whoever isn't the requester is. Somebody in copy speaks in the
+    requester's place."""
     writer, requester = walk.identifier(author, "id"), walk.identifier(ticket, "requester_id")
     name, known = people.full_name(walk.string(author, "name")), about.get("attributes", {})
     somebody_else = bool(writer and requester) and writer != requester
     staff = walk.flag(author, "is_staff") if "is_staff" in author else somebody_else
-    outbound = people.is_own(payload.own, writer, name) or (staff and (somebody_else or not requester))
+    outbound = people.is_own(payload.own, writer, name) or staff
     customer = about["customer"]
     if not outbound and writer and (not requester or writer == requester):
         customer = walk.some(id=ids.compose(writer), name=name)
