@@ -24,7 +24,11 @@ async def make_topic(bootstrap: str, prefix: str) -> None:
 
 async def read_records(bootstrap: str, prefix: str) -> list[Record]:
     """Everything on `voz.events`, partition after partition."""
-    topic = settings(bootstrap, prefix).topic(EVENTS)
+    return await read_topic(bootstrap, settings(bootstrap, prefix).topic(EVENTS))
+
+
+async def read_topic(bootstrap: str, topic: str) -> list[Record]:
+    """Everything on a topic of eight partitions, partition after partition."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
     await consumer.start()
     try:

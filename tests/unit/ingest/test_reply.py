@@ -24,6 +24,8 @@ ATTRIBUTIONS = {
     "pt, Gmail": "Em ter., 3 de nov. de 2026 às 10:00, Suporte Acme <suporte@acme.example> escreveu:",
     "pt, iPhone": "No dia 3/11/2026, às 10:00, Suporte Acme <suporte@acme.example> escreveu:",
     "pt, Portugal": "Suporte Acme <suporte@acme.example> escreveu no dia terça, 3/11/2026 à(s) 10:00:",
+    "pt, Portugal, in brackets": "Suporte Acme <suporte@acme.example> escreveu (terça, 3/11/2026 à(s) 10:00):",
+    "pt, Portugal, Thunderbird": "Às 10:00 de 03/11/2026, Suporte Acme escreveu:",
     "fr, Gmail": "Le mar. 3 nov. 2026 à 10:00, Support Acme <support@acme.example> a écrit\xa0:",
     "fr, wrapped": "Le mar. 3 nov. 2026 à 10:00, Support Acme <support@acme.example>\na écrit :",
     "de, Gmail": "Am Di., 3. Nov. 2026 um 10:00\xa0Uhr schrieb Acme Support <support@acme.example>:",
@@ -49,6 +51,8 @@ OUTLOOK = {
     "fr": "De : Support Acme <s@acme.example>\nEnvoyé : mardi 3 novembre 2026 10:00\nÀ : Chloé\nObjet : RE: Facture",
     "de": "Von: Acme Support <s@acme.example>\nGesendet: Dienstag, 3. November 2026 10:00\nAn: Jörg\nBetreff:"
     " AW: Rechnung",
+    "de, GMX": "Gesendet: Dienstag, 3. November 2026 um 10:00 Uhr\nVon: Acme Support <s@acme.example>\nAn: Jörg"
+    "\nBetreff: AW: Rechnung",
     "it": "Da: Supporto Acme <s@acme.example>\nInviato: martedì 3 novembre 2026 10:00\nA: Luca\nOggetto: R: Fattura",
     "spaced": "From: Acme Support\n\nSent: Tuesday, November 3, 2026 10:00 AM\n\nTo: Ana\n\nSubject: RE: Invoice",
 }

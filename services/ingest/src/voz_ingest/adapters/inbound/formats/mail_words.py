@@ -18,14 +18,14 @@ def _any(*forms: str) -> str:
 
 _VERBS = _any("wrote", "escribió", "escreveu", "a écrit", "schrieb", "ha scritto")
 _WROTE_ON = _any(
-    "wrote on", "escribió el", "escreveu (?:em|no dia|a)", "a écrit le", "schrieb am", "ha scritto (?:il|in)"
+    "wrote on", "escribió el", r"escreveu (?:em|no dia|a|\()", "a écrit le", "schrieb am", "ha scritto (?:il|in)"
 )
 WROTE = tuple(
     re.compile(form, _I)
     for form in (
         r"(?:On|At)\b.+\bwrote\s*:",
         r"El\b.+\bescribió\s*:",
-        r"(?:Em|No dia|A|Na)\b.+\bescreveu\s*:",
+        r"(?:Em|No dia|Às?|A|Na)\b.+\bescreveu\s*:",
         r"Le\b.+\ba écrit\s*:",
         r"Am\b.+\bschrieb\b.*:",
         r"Il\b.+\bha scritto\s*:",
@@ -37,7 +37,7 @@ WROTE = tuple(
 )
 """The line of attribution, `El mar, 3 nov 2026 a las 10:00, Ana escribió:`, unwrapped."""
 MAYBE_WROTE = re.compile(
-    rf"(?:On|At|El|En|Em|No dia|A|Na|Le|Am|Il|Op|Den|Dne|Dnia|W dniu)\b.*\d|.*\b{_VERBS}|.*[：:]$", _I
+    rf"(?:On|At|El|En|Em|No dia|Às?|A|Na|Le|Am|Il|Op|Den|Dne|Dnia|W dniu)\b.*\d|.*\b{_VERBS}|.*[：:]$", _I
 )
 """A line that may begin one."""
 DATED = re.compile(r"\d{1,2}[:.h]\d{2}|\b\d{4}\b|\d{1,2}[./-]\d{1,2}[./-]\d{2}|\d{4}[年년]|@")

@@ -119,8 +119,10 @@ def _attribution(lines: Sequence[str], index: int) -> int:
 
 
 def _outlook(lines: Sequence[str], index: int) -> int:
-    """How many lines Outlook's header has: sender, time, and recipient or subject, each with its label."""
-    if index >= len(lines) or not words.LABELS["from"].match(lines[index]):
+    """How many lines Outlook's header has: sender, time, and recipient or subject, each with its label. At GMX and
+    WEB.DE the time stands first."""
+    begins = next((at for at, line in enumerate(lines[index : index + 2]) if words.LABELS["from"].match(line)), None)
+    if begins is None or (begins and not words.LABELS["sent"].match(lines[index])):
         return 0
     seen, length = set[str](), 0
     for offset, line in enumerate(lines[index : index + _MOST_LINES_OF_HEADER]):

@@ -31,6 +31,7 @@ _TYPES: dict[str, tuple[str, float, float]] = {
 }
 """The metric of a survey and its scale; all of them agree, so that high is good (`… made it easy`)."""
 _EMPLOYEES = "enps"
+_CREATED, _UPDATED = "survey_response.created", "survey_response.updated"
 _MOST_OF_CES7 = 7.0
 
 
@@ -45,10 +46,10 @@ def parse(payload: Payload) -> list[Draft]:
     unsubscribe are no events."""
     document = decode_object(payload)
     kind, response = walk.string(document, "event_type"), walk.fields(document, "event_data")
-    if not kind.startswith("survey_response.") or not walk.identifier(response, "id") or "score" not in response:
+    if kind not in (_CREATED, _UPDATED) or not walk.identifier(response, "id") or "score" not in response:
         return []
-    found = [*_events(response, payload.options)]
-    if kind.endswith(".updated"):
+    found = [*_events(response, payload.options, kind)]
+    if kind == _UPDATED:
         version = walk.identifier(response, "updated_at") or walk.identifier(document, "event_id") or "1"
         found = [drafts.edit(event, version) for event in found]
     return drafts.once(found)
@@ -65,11 +66,12 @@ def verify(payload: Payload, secrets: Sequence[str]) -> bool:
     return signatures.matches([given], ["sha256=" + signatures.hex_hmac(secret, payload.body) for secret in secrets])
 
 
-def _events(response: Fields, options: Mapping[str, Any]) -> Iterator[Fields]:
+def _events(response: Fields, options: Mapping[str, Any], event_type: str) -> Iterator[Fields]:
     number = ids.compose(walk.identifier(response, "id"))
     kind = walk.string(response, "survey_type") or "nps"  # before there were others, none was named
     properties = walk.fields(response, "person_properties")
-    moments = [times.seconds(response.get(name)) for name in ("updated_at", "created_at")]
+    moments = [times.seconds(response.get(name)) for name in ("created_at", "updated_at")]
+    moments = moments[::-1] if event_type == _UPDATED else moments
     answers = [*_additional(response)]
     common = walk.some(
         source="delighted",
