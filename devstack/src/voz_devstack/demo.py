@@ -96,6 +96,8 @@ class Progress:
     sent: int = 0
     accepted: set[str] = field(default_factory=set)
     rejected: list[str] = field(default_factory=list)
+    by_source: Mapping[str, int] = field(default_factory=dict)
+    """Accepted events by where they came from: `simulator` is `/v1/events`, all others are webhooks."""
     enriched: int = 0
     cases_opened: int = 0
     cases_resolved: int = 0
@@ -143,7 +145,7 @@ async def run_demo(
             RouterClient(http, info.router_url),
             MetricsClient(http, info.metrics_api_url),
             tally,
-            Progress(info.board_url, accepted=tally.accepted),
+            Progress(info.board_url, accepted=tally.accepted, by_source=senders.accepted),
             view,
             started,
         )

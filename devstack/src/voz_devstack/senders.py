@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from voz_contracts.cloudevents import rfc3339
 from voz_devstack.clients import IngestClient, Sent, SourceClient
 from voz_devstack.places import PLACES, webhook
-from voz_devstack.simulator import Happening, SimulatedCustomer
+from voz_devstack.simulator import SOURCE, Happening, SimulatedCustomer
 
 
 @dataclass
@@ -25,6 +26,8 @@ class Senders:
     secrets: Mapping[str, str]
     """Of the development connections, by connection."""
     started: datetime
+    accepted: Counter[str] = field(default_factory=Counter)
+    """How many events came in by each source."""
     _known: set[str] = field(default_factory=set)
 
     async def send(self, happenings: Sequence[Happening]) -> Sent:
@@ -36,6 +39,7 @@ class Senders:
             {**each.body, "occurred_at": rfc3339(at)} for each, at in stamped if not self._at_sources(each.customer)
         ]
         sent = [await self.ingest.send(plain)] if plain else []
+        self.accepted[SOURCE] += sum(len(each.ids) for each in sent)
         sent += [await self._send(each, at) for each, at in stamped if self._at_sources(each.customer)]
         return Sent([id_ for each in sent for id_ in each.ids], [why for each in sent for why in each.rejected])
 
@@ -47,11 +51,15 @@ class Senders:
     async def _send(self, happening: Happening, at: datetime) -> Sent:
         request = webhook(happening, self._number(happening.customer), at, self.secrets)
         if request is None:
-            return await self.ingest.send([{**happening.body, "occurred_at": rfc3339(at)}])
+            sent = await self.ingest.send([{**happening.body, "occurred_at": rfc3339(at)}])
+            self.accepted[SOURCE] += len(sent.ids)
+            return sent
         if request.identity not in self._known:
             await self.sources.link([f"company:{happening.customer.id}", request.identity])
             self._known.add(request.identity)
-        return await self.sources.send(request)
+        sent = await self.sources.send(request)
+        self.accepted[request.identity.partition(":")[0]] += len(sent.ids)
+        return sent
 
     def _at_sources(self, customer: SimulatedCustomer) -> bool:
         return bool(self.secrets) and _count(customer) % 2 == 1

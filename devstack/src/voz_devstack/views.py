@@ -18,9 +18,11 @@ from rich.text import Text
 
 from voz_devstack.clients import Kpi
 from voz_devstack.demo import WINDOW, Progress, Summary, View
+from voz_devstack.simulator import SOURCE
 
 _LINE_EVERY_SECONDS = 5.0
 _HISTORY = 40
+_WAYS = {SOURCE: "/v1/events"}
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -51,7 +53,7 @@ class LineView:
         self._console.print(
             f"{progress.elapsed_seconds:5.0f} s  sent {progress.sent}  accepted {len(progress.accepted)}"
             f"  enriched {progress.enriched}  cases {progress.cases_opened} opened, {progress.cases_resolved} resolved,"
-            f" {waiting} waiting  {kpis}",
+            f" {waiting} waiting  {heard(progress)}  {kpis}",
             soft_wrap=True,
             highlight=False,
         )
@@ -72,7 +74,7 @@ class LiveView:
         head = Text(
             f"{progress.elapsed_seconds:4.0f} s  {progress.phase}\nboard: {progress.board_url}\n"
             f"sent {progress.sent}   accepted {len(progress.accepted)}   enriched {progress.enriched}   "
-            f"cases {progress.cases_opened} opened, {progress.cases_resolved} resolved\n",
+            f"cases {progress.cases_opened} opened, {progress.cases_resolved} resolved\n{heard(progress)}\n",
             overflow="fold",
         )
         side = Table.grid(padding=(0, 4))
@@ -124,6 +126,12 @@ def summary_table(summary: Summary) -> Table:
     ):
         table.add_row(name, str(value))
     return table
+
+
+def heard(progress: Progress) -> str:
+    """Where accepted events came from, the most first."""
+    found = sorted(progress.by_source.items(), key=lambda each: (-each[1], each[0]))
+    return "heard by " + ", ".join(f"{_WAYS.get(name, name)} {count}" for name, count in found) if found else ""
 
 
 def value_of(kpi: Kpi) -> str:

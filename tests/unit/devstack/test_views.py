@@ -22,6 +22,7 @@ def progress() -> Progress:
         "http://127.0.0.1:1/#key=k",
         sent=7,
         accepted={"a", "b"},
+        by_source={"telegram": 3, "simulator": 2, "whatsapp": 3},
         kpis={
             "nps": Kpi(12.5, 8, "points"),
             "csat": Kpi(None, 0, "percent"),
@@ -46,6 +47,7 @@ def test_live_view_shows_board_kpis_queues_and_cases() -> None:
         "billing",
         "Lucía Ferrer",
         "cobrado [dos] veces",
+        "heard by telegram 3, whatsapp 3, /v1/events 2",
     ):
         assert words in shown
 

@@ -22,7 +22,7 @@ from voz_ingest.domain.budget import ByteBudget
 COPIES, RECORD_OVERHEAD_BYTES = 2, 500
 # A request to Kafka costs much the same for one record as for many. A broker whose last one was shared by several
 # appends rests before the next, so that more share that. (Kafka's own producer waits 5 ms, since version 4, always.)
-BUSY_APPENDS, REST_SECONDS = 4, 0.001
+BUSY_APPENDS, REST_SECONDS = 24, 0.001
 
 Settled = Callable[[BaseException | None], None]
 

@@ -1,7 +1,7 @@
 """Mails (RFC 5322, MIME) as events: whose words they are, which thread they belong to, and which of them are nobody's.
 
 https://www.rfc-editor.org/rfc/rfc5322 (headers), https://www.rfc-editor.org/rfc/rfc2047 (encoded words),
-https://www.rfc-editor.org/rfc/rfc3834 (automatic responses)
+https://www.rfc-editor.org/rfc/rfc3834 (automatic responses), https://www.rfc-editor.org/rfc/rfc3676 (`format=flowed`)
 
 A mail never raises: what is encoded wrongly is read as well as it can be.
 """
@@ -108,7 +108,7 @@ def event(
 ) -> Fields:
     """The plain form; empty for what no person wrote, or wrote to nobody outside.
 
-    `number`: an id for a mail without one. `received_at`: when it arrived at the source. `mailbox`: the company's
+    `number`: an id for a mail without one. `received_at`: when it arrived, as the source says. `mailbox`: the company's
     address that it came to. What isn't known of these, the mail says itself. `about`: further attributes.
     """
     accounts = frozenset(own)
@@ -219,16 +219,17 @@ def _ids(mail: Mail, name: str) -> list[str]:
 
 
 def _moment(mail: Mail, received_at: str | None) -> str | None:
-    """When it was written; when it arrived, if the date is missing or lies more than a day after that."""
+    """When it was written; when it arrived, if the date is missing or lies more than a day after that. Only the mail
+    itself says otherwise than its date: what is told beside it may be when it was told."""
     written = times.mail(mail.first("date"))
-    arrived = received_at or next(
+    arrived = next(
         (found for each in mail.headers.get("received", ()) if (found := times.mail(each.rpartition(";")[2].strip()))),
         None,
     )
     if written and arrived:
         ahead = datetime.fromisoformat(written) - datetime.fromisoformat(arrived)
         return arrived if ahead > timedelta(days=1) else written
-    return written or arrived
+    return written or received_at or arrived
 
 
 # MIME
@@ -262,7 +263,30 @@ def _text(part: Message) -> str:
     if not isinstance(raw, bytes) or part.get_content_type() not in ("text/plain", "text/html"):
         return ""
     said = _decode(raw, part.get_content_charset() or "")
-    return html_text(said) if part.get_content_type() == "text/html" else said.strip("\r\n").rstrip()
+    if part.get_content_type() == "text/html":
+        return html_text(said)
+    if _parameter(part, "format") == "flowed":
+        said = _unflowed(said, drops_space=_parameter(part, "delsp") == "yes")
+    return said.strip("\r\n").rstrip()
+
+
+def _parameter(part: Message, name: str) -> str:
+    return str(part.get_param(name, "")).lower()
+
+
+def _unflowed(said: str, *, drops_space: bool) -> str:
+    """The paragraphs that a mail program has wrapped: a line that ends in a space goes on in the next one. Quotes and
+    empty lines stay as they are."""
+    lines, goes_on = list[str](), False
+    for line in said.replace("\r\n", "\n").split("\n"):
+        is_fixed = not line.strip() or line.startswith(">") or line == "-- "
+        bare = line if is_fixed else line.removeprefix(" ")
+        if goes_on and not is_fixed:
+            lines[-1] = (lines[-1][:-1] if drops_space else lines[-1]) + bare
+        else:
+            lines.append(bare)
+        goes_on = not is_fixed and bare.endswith(" ")
+    return "\n".join(lines)
 
 
 def _decode(raw: bytes, charset: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import hmac
+from binascii import b2a_base64
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ def hex_hmac(secret: str | bytes, message: bytes, digest: str = "sha256") -> str
 
 def base64_hmac(secret: str | bytes, message: bytes, digest: str = "sha256") -> str:
     """HMAC in base64."""
-    return base64.b64encode(hmac.digest(_bytes(secret), message, digest)).decode()
+    return b2a_base64(hmac.digest(_bytes(secret), message, digest), newline=False).decode()
 
 
 def matches(given: Iterable[str], expected: Iterable[str]) -> bool:

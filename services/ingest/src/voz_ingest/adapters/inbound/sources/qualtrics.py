@@ -156,7 +156,7 @@ def _answers(values: Fields, labels: Fields, specs: Fields) -> Iterator[Answer]:
     other numbers only the connection knows what they mean."""
     for name, value in values.items():
         text, number = _TEXT.fullmatch(name), walk.number(value)
-        said, label = walk.string(value), walk.string(labels, name)
+        said, label = walk.string(value), walk.string(labels, name) or ", ".join(walk.strings(labels, name))
         if f"{name}{_GROUP}" in values:
             yield Answer(name, (name,), score=number, scale=(0.0, 10.0), metric="nps")
         elif _SCORED & walk.fields(specs, name).keys():

@@ -51,7 +51,7 @@ def parse(payload: Payload) -> list[Draft]:
     about, receipt = walk.fields(notification, "mail"), walk.fields(notification, "receipt")
     verdicts = [walk.string(receipt, name, "status") for name in ("spamVerdict", "virusVerdict")]
     event = mail.event(
-        mail.read(_raw(content, walk.string(receipt, "action", "encoding"))),
+        mail.read(_raw(content)),
         "ses",
         payload.own,
         number=walk.string(about, "messageId"),
@@ -153,9 +153,9 @@ def _notification(document: Fields) -> Fields:
     return inner if isinstance(inner, dict) else {}
 
 
-def _raw(content: str, encoding: str) -> bytes:
-    """The mail: in base64 where the rule says so, and where it can't be anything else."""
-    if encoding.upper() == "BASE64" or not _HEADER_LINE.match(content):
+def _raw(content: str) -> bytes:
+    """The mail: as it is, or in base64, which has no colon and so no header, whatever the rule says."""
+    if not _HEADER_LINE.match(content):
         try:
             return base64.b64decode(content, validate=False)
         except (binascii.Error, ValueError):

@@ -40,9 +40,10 @@ def verify(payload: Payload, secrets: Sequence[str]) -> bool:
     name, sent_at = _name(headers), headers.get("webhook-timestamp") or headers.get("svix-timestamp", "")
     if not name or not (sent_at.isascii() and sent_at.isdecimal()):
         return False
-    if not signatures.is_recent(int(sent_at), payload.received_at):
+    moment = int(sent_at)
+    if not signatures.is_recent(moment, payload.received_at):
         return False
-    signed = f"{name}.{int(sent_at)}.".encode() + payload.body
+    signed = f"{name}.{moment}.".encode() + payload.body
     expected = [f"v1,{signatures.base64_hmac(key, signed)}" for key in map(_key, secrets) if key]
     given = headers.get("webhook-signature") or headers.get("svix-signature", "")
     return signatures.matches(given.split(), expected)
