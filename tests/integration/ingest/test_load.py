@@ -123,7 +123,7 @@ async def test_a_webhook_reaches_kafka_with_its_evidence_and_its_bytes(
     answers = [await post(body) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [200, 200]
     assert answers[0].json() == answers[1].json(), "a redelivery is the same event"
-    (unreadable,) = [await post(b'{not JSON')]
+    (unreadable,) = [await post(b"{not JSON")]
     assert unreadable.status_code == 422
 
     found = await read_events(kafka.bootstrap, topic_prefix)
@@ -132,7 +132,7 @@ async def test_a_webhook_reaches_kafka_with_its_evidence_and_its_bytes(
     assert [(each.body, [*each.event_ids]) for each in kept] == [(body, answers[0].json()["ids"])] * 2
     assert not [name for each in kept for name in each.headers if "signature" in name or name == "authorization"]
     (letter,) = [DeadLetter.FromString(value) for value in await _values(kafka, topic_prefix, DEAD_LETTER)]
-    assert (letter.value, letter.reason, letter.service) == (b'{not JSON', "unreadable", "ingest")
+    assert (letter.value, letter.reason, letter.service) == (b"{not JSON", "unreadable", "ingest")
 
 
 async def _values(kafka: KafkaAddress, prefix: str, topic: TopicSpec) -> list[bytes]:

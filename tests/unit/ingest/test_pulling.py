@@ -179,11 +179,15 @@ class TestMastodon:
             moment = int(query(pull)["min_id"]) >> 16
             assert datetime.fromtimestamp(moment / 1000, UTC) == NOW - timedelta(days=7)
             at = then(at, advanced(self.source, at, []))
-        assert paths == [
-            "/api/v1/timelines/tag/acme",
-            "/api/v1/timelines/tag/m%C3%B3vil",
-            "/api/v1/accounts/109/statuses",
-        ] * 2
+        assert (
+            paths
+            == [
+                "/api/v1/timelines/tag/acme",
+                "/api/v1/timelines/tag/m%C3%B3vil",
+                "/api/v1/accounts/109/statuses",
+            ]
+            * 2
+        )
 
     def test_an_id_from_the_future_is_clamped(self) -> None:
         ahead = str(int((NOW + timedelta(days=30)).timestamp() * 1000) << 16)
