@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 import schemathesis
@@ -76,7 +77,7 @@ def test_nothing_is_a_server_error(document: schemathesis.BaseSchema, method: st
 
     @given(case=operation.as_strategy())
     @settings(max_examples=60, deadline=None, suppress_health_check=[*HealthCheck])
-    def ask(case: schemathesis.Case) -> None:
+    def ask(case: schemathesis.Case[Any]) -> None:
         response = case.call(headers={"Authorization": f"Bearer {KEY}"})
         if response.status_code != NOT_HERE:
             case.validate_response(response, checks=[not_a_server_error])
@@ -90,7 +91,7 @@ def test_no_source_makes_a_server_error_of_anything(document: schemathesis.BaseS
 
     @given(case=operation.as_strategy())
     @settings(max_examples=15, deadline=None, suppress_health_check=[*HealthCheck])
-    def ask(case: schemathesis.Case) -> None:
+    def ask(case: schemathesis.Case[Any]) -> None:
         case.path_parameters = {"connection": source}
         case.query = {"secret": "secret"}
         response = case.call()

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import FastAPI, Request
-from tests.unit.streamkit.test_http import Health, Metrics
 
 from voz_devstack.ports import allocate_ports
+from voz_streamkit.health import Health
 from voz_streamkit.http.app import create_app
 from voz_streamkit.http.protocol import Limits
 from voz_streamkit.http.server import serve
+from voz_streamkit.metrics import Metrics
 
 pytestmark = pytest.mark.integration
 LIMITS = Limits(

@@ -14,6 +14,8 @@ from voz_ingest.adapters.inbound.formats.html import to_text
         ("<div>one</div><div>two</div>", "one\ntwo"),
         ("<div>one<br></div><div>two</div>", "one\ntwo"),
         ("<div>one</div><div><br></div><div>two</div>", "one\n\ntwo"),
+        ("<div>one</div><div>&nbsp;</div><div>two&nbsp;three</div>", "one\n\ntwo three"),
+        ("<p>one</p><p><o:p>&nbsp;</o:p></p><p>two</p>", "one\n\ntwo"),
         ("one<br><br><br>two", "one\n\ntwo"),
         ("<ul><li>one</li>\n<li>two &amp; a half</li></ul>after", "- one\n- two & a half\n\nafter"),
         ("<table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>", "a b\nc"),

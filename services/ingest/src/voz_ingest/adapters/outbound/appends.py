@@ -201,23 +201,20 @@ class SharedAppends:
         along."""
         if broker.waiting and not broker.on_the_way and not broker.scheduled:
             broker.scheduled = True
-            self._loop.call_soon(self._send_waiting, broker)
+            self._spawn(self._send_waiting(broker))
 
-    def _send_waiting(self, broker: _Broker) -> None:
+    async def _send_waiting(self, broker: _Broker) -> None:
         broker.scheduled = False
-        sending = []
+        sending, appends = [], 0
         for partition in [each for each in broker.waiting if not each.busy]:
             batch = partition.waiting.popleft()
             if not partition.waiting:
                 del broker.waiting[partition]
             batch.sent_to, partition.busy = broker, True
             sending.append((batch, partition))
-        if sending:
-            broker.on_the_way += len(sending)
-            broker.busy = sum(len(batch.appends) for batch, _ in sending) >= BUSY_APPENDS
-            self._spawn(self._send(sending, broker))
-
-    async def _send(self, sending: Sequence[tuple[_Batch, _Partition]], broker: _Broker) -> None:
+            appends += len(batch.appends)
+        broker.on_the_way += len(sending)
+        broker.busy = appends >= BUSY_APPENDS
         for batch, partition in sending:
             try:
                 answer = await self._producer.send_batch(batch.builder, self._topic, partition=partition.at.partition)
@@ -238,9 +235,13 @@ class SharedAppends:
             broker.late = False
             if broker.busy and not broker.scheduled:
                 broker.scheduled = True
-                self._loop.call_later(REST_SECONDS, self._send_waiting, broker)
+                self._loop.call_later(REST_SECONDS, self._rested, broker)
         for each in self._brokers.values():  # the partition may have moved to another one meanwhile
             self._schedule(each)
+
+    def _rested(self, broker: _Broker) -> None:
+        broker.scheduled = False
+        self._schedule(broker)
 
     def _too_late(self, batch: _Batch, partition: _Partition) -> None:
         broker = batch.sent_to

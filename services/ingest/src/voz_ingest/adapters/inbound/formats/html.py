@@ -18,6 +18,8 @@ _OPEN, _CLOSE = "\x0e", "\x0f"
 _BLOCK, _PARAGRAPH = "\x1c", "\x1d"
 """Where a block begins or ends, on a line of its own or with an empty line between."""
 _BREAKS = re.compile(r"[ \t]*[\n\x1c\x1d][ \t\n\x1c\x1d]*")
+_BLANK = re.compile(r"(?<=[\n\x1c\x1d])[ \t]*\xa0[ \t\xa0]*(?=[\n\x1c\x1d])")
+"""A space that doesn't break, alone on its line: how Outlook and others write an empty one."""
 _MAX_QUOTES = 8
 _NO_MARKS = str.maketrans("", "", _OPEN + _CLOSE + _BLOCK + _PARAGRAPH)
 _NOTHING: Mapping[str, str] = {}
@@ -33,7 +35,8 @@ def to_text(html: str, without: Collection[str] = (), *, quote: str = "", before
     reader = _Reader(frozenset(without), quote, before)
     reader.feed(html)
     reader.close()
-    text = _BREAKS.sub(_lines, "".join(reader.parts)).replace("\xa0", " ").strip()
+    parts = _BLANK.sub("\n", "".join(reader.parts))
+    text = _BREAKS.sub(_lines, parts).replace("\xa0", " ").strip()
     return _quoted(text, quote) if quote else text
 
 
