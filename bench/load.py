@@ -201,6 +201,9 @@ async def _open_kafka(bootstrap: str, topic: str, records: list[bytes], seconds:
     try:
         return await _open(due, rate, seconds, answers, lambda: len(tasks))
     finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await producer.stop()
 
 
