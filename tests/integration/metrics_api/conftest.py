@@ -38,7 +38,6 @@ from voz_streamkit.metrics import Metrics
 from voz_streamkit.records import Record
 from voz_streamkit.sink import Applied, ExactlyOnceSink
 
-NOW = datetime.now(UTC)
 
 
 def label(enum: str, word: str) -> str:
@@ -206,8 +205,8 @@ class World:
 
 @pytest.fixture
 def now() -> datetime:
-    """When this run began, by the minute: every event lies before."""
-    return NOW.replace(second=0, microsecond=0)
+    """When this test began, by the minute: every event lies before."""
+    return datetime.now(UTC).replace(second=0, microsecond=0)
 
 
 @pytest.fixture
