@@ -39,7 +39,6 @@ from voz_streamkit.records import Record
 from voz_streamkit.sink import Applied, ExactlyOnceSink
 
 
-
 def label(enum: str, word: str) -> str:
     """The enum value's name of a word: `label("EventKind", "message")` is EVENT_KIND_MESSAGE."""
     prefix = "".join(f"_{letter}" if letter.isupper() else letter for letter in enum).lstrip("_")
