@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid5
 
 import pytest
 import yaml
 from google.protobuf import json_format, symbol_database
+from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
 from voz.v1 import case_pb2, customer_event_pb2, dead_letter_pb2, enriched_event_pb2, labels_pb2, raw_payload_pb2
-from voz_contracts import cloudevents, identity, topics, words
+from voz_contracts import cloudevents, identity, topics, wire, words
 
 PROTO = Path(__file__).parents[2] / "proto"
 SPECS = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in (PROTO / "topics").glob("*.yaml")}
@@ -80,6 +82,25 @@ def test_topic_specs_say_what_the_yaml_says() -> None:
 def test_ids_are_fixed_for_ever() -> None:
     assert str(identity.event_id("acme", "mastodon", "tweet-841")) == "72491aa1-83d9-56be-a1d4-9a6a4cf8d34b"
     assert identity.customer_key("acme", "x", customer_id="c-42") == "8271a65e-9d9f-545e-bd0f-66b84bbc0000"
+
+
+@given(st.text(), st.text(), st.text())
+def test_ids_are_uuids_of_version_5(tenant: str, source: str, own: str) -> None:
+    named = uuid5(identity.EVENT_NAMESPACE, "\x1f".join((tenant, source, own)))
+    assert identity.event_id(tenant, source, own) == str(named)
+
+
+@given(st.integers(0, (1 << 63) - 1))
+def test_numbers_are_written_as_protobuf_writes_them(number: int) -> None:
+    assert b"\x08" + wire.varint(number) == Timestamp(seconds=number).SerializeToString() or number == 0
+
+
+@given(st.sampled_from([0, 1, 127, 128, 4095, 4096, 20_000]), st.text(max_size=5))
+def test_fields_are_written_as_protobuf_writes_them(size: int, end: str) -> None:
+    said = "x" * size + end
+    number = customer_event_pb2.CustomerEvent.DESCRIPTOR.fields_by_name["text"].number
+    written = wire.field(wire.tag(number), said.encode())
+    assert customer_event_pb2.CustomerEvent.FromString(written) == customer_event_pb2.CustomerEvent(text=said)
 
 
 Part = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=20)

@@ -22,7 +22,7 @@ from voz_ingest.domain.budget import ByteBudget
 from voz_ingest.domain.event import ReceivedEvent
 from voz_ingest.domain.reading import read_event
 from voz_ingest.metrics import IngestMetrics
-from voz_ingest.ports import EventLog, LogUnavailableError
+from voz_ingest.ports import EventLog, LogUnavailableError, Part
 from voz_streamkit.kafka import create_producer
 from voz_streamkit.metrics import Metrics
 
@@ -31,10 +31,9 @@ NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 Kept = list[tuple[str, str]]
 
 
-def received(name: str, customer: str = "c-1") -> ReceivedEvent:
-    found = read_event(
-        event(id=name, customer={"id": customer}), tenant="acme", received_at=NOW, max_text_bytes=1000
-    ).event
+def received(name: str, customer: str = "c-1", text: str = "hello") -> ReceivedEvent:
+    plain = event(id=name, customer={"id": customer}, text=text)
+    found = read_event(plain, tenant="acme", received_at=NOW, max_text_bytes=256 << 10).event
     assert found is not None
     return ReceivedEvent(str(identity.event_id("acme", "api", name)), "acme", NOW, found)
 
@@ -143,6 +142,29 @@ async def test_appends_at_the_same_time_keep_their_own_order(subject: Subject) -
     kept = await subject.kept()
     for n in range(8):
         assert of(f"customer-{n}", kept) == [f"customer-{n}-{m}" for m in range(20)]
+
+
+async def test_callers_that_append_together_are_told_apart(subject: Subject) -> None:
+    told: dict[str, list[object]] = {"a": [], "b": [], "away": []}
+    subject.log.begin(
+        [Part([received(f"{name}-{n}", f"customer-{n}") for n in range(40)], told[name].append) for name in ("a", "b")]
+    )
+    subject.away.begin([Part([received("away")], told["away"].append)])
+    async with asyncio.timeout(30):
+        while not all(told.values()):
+            await asyncio.sleep(0.01)
+    assert told["a"] == told["b"] == [None]
+    assert isinstance(told["away"][0], LogUnavailableError)
+    assert len(told["away"]) == 1
+    kept = await subject.kept()
+    assert [of(f"customer-{n}", kept) for n in range(40)] == [[f"a-{n}", f"b-{n}"] for n in range(40)]
+
+
+async def test_events_of_any_size_keep_their_order(subject: Subject) -> None:
+    """The largest is larger than a batch of Kafka's may be; together they fill many."""
+    sizes = [10, 256 << 10, 10, 200_000, 200_000, 10, 100_000, 10]
+    await subject.log.append([received(f"{n}", text="x" * size) for n, size in enumerate(sizes)])
+    assert of("c-1", await subject.kept()) == [f"{n}" for n in range(len(sizes))]
 
 
 async def test_when_it_is_away_it_says_so_and_when_to_come_again(subject: Subject) -> None:

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +67,8 @@ StartIngest = Callable[..., Awaitable[Ingest]]
 
 @pytest.fixture
 async def start_ingest(tmp_path: Path, topic_prefix: str) -> AsyncIterator[StartIngest]:
-    """Starts ingest on a Kafka; keyword arguments are settings of ingest. Waits until it listens."""
+    """Starts ingest on a Kafka; keyword arguments are settings of ingest, `environment` any others. Waits until it
+    listens."""
     keys = tmp_path / "keys.yaml"
     entries = [
         {"id": tenant, "tenant": tenant, "sha256": hash_key(key), "scopes": [EVENTS_WRITE, ADMIN]}
@@ -77,21 +78,22 @@ async def start_ingest(tmp_path: Path, topic_prefix: str) -> AsyncIterator[Start
     running: list[Ingest] = []
     async with AsyncExitStack() as stack:
 
-        async def start(bootstrap: str, **settings: object) -> Ingest:
+        async def start(bootstrap: str, *, environment: Mapping[str, str] | None = None, **settings: object) -> Ingest:
             port = allocate_ports(("ingest",))["ingest"]
-            environment = {
+            variables = {
                 **os.environ,
                 "VOZ_KAFKA_BOOTSTRAP": bootstrap,
                 "VOZ_TOPIC_PREFIX": topic_prefix,
                 "VOZ_KEYS_FILE": str(keys),
                 "VOZ_INGEST_PORT": str(port),
                 **{f"VOZ_INGEST_{name.upper()}": str(value) for name, value in settings.items()},
+                **(environment or {}),
             }
             output = tmp_path / f"ingest-{port}.log"
             with output.open("wb") as written:
                 process = subprocess.Popen(
                     [sys.executable, "-m", "voz_ingest.main", "serve"],
-                    env=environment,
+                    env=variables,
                     stdout=written,
                     stderr=subprocess.STDOUT,
                 )

@@ -17,7 +17,7 @@ from voz.v1 import customer_event_pb2 as pb
 from voz_contracts import cloudevents, identity
 from voz_contracts.plain import plain
 from voz_ingest.adapters.outbound.encoding import address, event_headers, message
-from voz_ingest.domain.event import Channel, ReceivedEvent
+from voz_ingest.domain.event import Channel, CustomerEvent, ReceivedEvent
 from voz_ingest.domain.reading import read_event
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, 123456, tzinfo=UTC)
@@ -34,9 +34,14 @@ PAYLOADS: list[dict[str, Any]] = [
 ]
 
 
-def encode(form: dict[str, Any]) -> pb.CustomerEvent:
+def right(form: dict[str, Any]) -> CustomerEvent:
     found = read_event(form, tenant="acme", received_at=NOW, max_text_bytes=1000).event
     assert found is not None
+    return found
+
+
+def encode(form: dict[str, Any]) -> pb.CustomerEvent:
+    found = right(form)
     event_id = identity.event_id("acme", found.source, found.source_id)
     return message(ReceivedEvent(event_id, "acme", NOW, found))
 
@@ -90,6 +95,14 @@ def test_headers_are_cloudevents() -> None:
     assert cloudevents.header(headers, "ce_time") == "2026-11-20T10:00:00Z"
     assert cloudevents.header(headers, "ce_subject") == "acme/key"
     assert cloudevents.header(headers, "traceparent") == "00-trace"
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_the_time_of_a_record_is_written_alike_everywhere(moment: datetime) -> None:
+    found = right(PLAIN)._replace(occurred_at=moment)
+    headers = event_headers(ReceivedEvent("an-id", "acme", NOW, found), b"key")
+    assert cloudevents.header(headers, "ce_time") == cloudevents.rfc3339(moment)
+    assert message(ReceivedEvent("an-id", "acme", NOW, found)).occurred_at.ToDatetime(UTC) == moment
 
 
 @given(customer=Words, partitions=st.integers(1, 64))

@@ -17,7 +17,7 @@ from voz_ingest.domain import event as domain
 from voz_ingest.domain.event import Audience, Direction, EventKind, Scale, Survey, SurveyMetric
 from voz_ingest.domain.fields import MAX_ERRORS, FieldError
 from voz_ingest.domain.payloads import DEFAULT_SCALES
-from voz_ingest.domain.reading import EVENT_FIELDS, Reading, read_event
+from voz_ingest.domain.reading import EVENT_FIELDS, Reading, read_each_field, read_event
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 JSON = st.recursive(
@@ -46,6 +46,59 @@ def right(plain: object) -> domain.CustomerEvent:
     assert found.errors == ()
     assert found.event is not None
     return found.event
+
+
+SMALL = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=6)
+GOOD: dict[str, st.SearchStrategy[Any]] = {
+    "id": SMALL,
+    "source": SMALL,
+    "text": SMALL | st.sampled_from(["é\n\tñ", "👩‍👩‍👧", "a b"]),
+    "kind": st.just("message"),
+    "audience": st.sampled_from(["customer", "employee"]),
+    "direction": st.sampled_from(["inbound", "outbound"]),
+    "conversation": st.fixed_dictionaries({}, optional={"id": SMALL, "reply_to": SMALL}),
+    "language": st.sampled_from(["es", "pt"]),
+    "occurred_at": st.sampled_from(["2026-11-20T10:00:00Z", "2026-11-20t10:00:00.5+02:00"]),
+    "attributes": st.dictionaries(SMALL, SMALL, max_size=3),
+    "customer": st.fixed_dictionaries(
+        {"id": SMALL}, optional={"handle": SMALL, "name": SMALL, "reach": st.integers(0, 9)}
+    ),
+}
+GOOD_TOO = {name: said for name, said in GOOD.items() if name not in ("text", "customer")}
+ODD: st.SearchStrategy[object] = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-1, 1 << 64),
+    st.floats(allow_nan=False),
+    st.text(max_size=6),
+    st.sampled_from([0, 1, 64, 65, 200, 255, 256, 500, 501, 1000, 1001]).map("x".__mul__),
+    st.sampled_from(["a b", "a\u00a0b", "\x00", "\t", " ", "", "\u202e", "fax", "survey", "es-MX", "ES", "ñé", "noon"]),
+    st.sampled_from([[], {}, {"foo": 1}, {"id": ""}, {"handle": "h"}, {f"a{n}": "x" for n in range(65)}, {"a": 1}]),
+)
+ODD_FIELDS = st.dictionaries(st.sampled_from([*GOOD, "channel", "tenant", "ticket", "foo"]), ODD, max_size=1)
+ODD_PARTS = st.dictionaries(st.sampled_from(["id", "handle", "name", "reach", "reply_to", "a"]), ODD, max_size=1)
+
+
+@st.composite
+def nearly_usual(draw: st.DrawFn) -> object:
+    """An event as most are, perhaps with something odd about it."""
+    plain: dict[str, Any] = {"channel": "chat"} | draw(
+        st.fixed_dictionaries({"text": GOOD["text"], "customer": GOOD["customer"]}, optional=GOOD_TOO)
+    )
+    within = draw(st.sampled_from(["customer", "conversation", "attributes"]))
+    if within in plain:
+        plain[within] = plain[within] | draw(ODD_PARTS)
+    return plain | draw(ODD_FIELDS)
+
+
+@given(JSON | NEARLY | nearly_usual() | nearly_usual(), st.booleans())
+def test_what_is_read_at_once_is_what_each_field_says(plain: object, company_ids: bool) -> None:
+    for tenant in ("acme", None):
+        at_once, each = (
+            how(plain, tenant=tenant, received_at=NOW, max_text_bytes=1000, company_ids=company_ids)
+            for how in (read_event, read_each_field)
+        )
+        assert at_once == each
 
 
 @given(JSON | NEARLY)

@@ -74,6 +74,17 @@ class Settings(ServiceSettings):
         100_000.0, gt=0, description="Events a tenant may send to one process in the long run; above it: 429."
     )
     rate_burst_events: float = Field(200_000.0, ge=1, description="Events a tenant may send at once.")
+    max_connections: int = Field(
+        1000,
+        ge=1,
+        description="Connections at a time; above it the longest idle one is closed, or the new one refused.",
+    )
+    head_timeout_seconds: float = Field(10.0, gt=0, description="How long a request's headers may take; above it: 408.")
+    body_timeout_seconds: float = Field(
+        20.0,
+        gt=0,
+        description="How long a request's body may take, and a second more for every 500 bytes; above it: 408.",
+    )
     drain_seconds: float = Field(
         0.0, ge=0, le=60, description="Time between saying not ready and closing, for load balancers to notice."
     )

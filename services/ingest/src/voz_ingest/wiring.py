@@ -35,6 +35,7 @@ from voz_streamkit.errors import is_transient
 from voz_streamkit.health import Health
 from voz_streamkit.http.auth import parse_keys
 from voz_streamkit.http.hot import HotRoutes
+from voz_streamkit.http.protocol import Limits
 from voz_streamkit.http.server import serve
 from voz_streamkit.kafka import create_producer
 from voz_streamkit.metrics import Metrics
@@ -79,6 +80,11 @@ class Ingest:
                     health=self.health,
                     drain_seconds=self.settings.drain_seconds,
                     hot=self._hot,
+                    limits=Limits(
+                        max_connections=self.settings.max_connections,
+                        head_seconds=self.settings.head_timeout_seconds,
+                        body_seconds=self.settings.body_timeout_seconds,
+                    ),
                 )
             finally:
                 served.set()

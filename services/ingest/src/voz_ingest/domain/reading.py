@@ -67,6 +67,15 @@ def read_event(
     usual = _usual(plain, received_at, max_text_bytes, company_ids) if isinstance(plain, dict) else None
     if usual is not None:
         return Reading(usual, (), ())
+    return read_each_field(
+        plain, tenant=tenant, received_at=received_at, max_text_bytes=max_text_bytes, company_ids=company_ids
+    )
+
+
+def read_each_field(
+    plain: object, *, tenant: str | None, received_at: datetime, max_text_bytes: int, company_ids: bool = True
+) -> Reading:
+    """The same, field by field, whatever the event is like."""
     reader = Reader()
     if not isinstance(plain, dict):
         reader.wrong("", "an event must be an object")
@@ -80,10 +89,10 @@ def read_event(
 def _usual(
     plain: Mapping[str, Any], received_at: datetime, max_text_bytes: int, company_ids: bool
 ) -> CustomerEvent | None:
-    """The event, if it is a text with nothing unusual about it; else None, for `_event` to read it field by field.
+    """The event, if it is a text with nothing unusual about it; None for any other.
 
-    Most events are such, and looking at all their fields at once takes half the time. What it returns is what `_event`
-    would (a test holds them to it).
+    Most events are such, and looking at all their fields at once takes a third of the time. What it returns is what
+    `read_each_field` would; a test holds them to it.
     """
     get = plain.get
     customer, conversation, attributes = get("customer"), get("conversation", _NO_FIELDS), get("attributes", _NO_FIELDS)

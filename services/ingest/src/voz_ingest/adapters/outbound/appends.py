@@ -129,6 +129,11 @@ class SharedAppends:
         return any(broker.late for broker in self._brokers.values())
 
     @property
+    def stuck(self) -> bool:
+        """Whether all brokers do."""
+        return bool(self._brokers) and all(broker.late for broker in self._brokers.values())
+
+    @property
     def partitions(self) -> int:
         """How many partitions the topic has; 0 while that isn't known."""
         return len(self._partitions)

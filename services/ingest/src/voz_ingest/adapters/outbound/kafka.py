@@ -61,6 +61,8 @@ class KafkaEventLog:
         appends = self._appends
         if appends is None:
             _refuse(parts, "Kafka can't be reached.")
+        elif appends.stuck:  # encoding would be in vain
+            _refuse(parts, "Kafka doesn't acknowledge at present.")
         elif not appends.partitions:
             self._spawn(self._begin_later(appends, parts))
         else:
