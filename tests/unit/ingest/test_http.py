@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -321,6 +322,17 @@ async def test_too_much_in_flight_is_refused_before_it_is_read(serve: Serve) -> 
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     service.budget.give((1 << 20) - 100)
     assert (await service.post(json.dumps(PLAIN))).status_code == 202
+    assert service.budget.used_bytes == 0
+
+
+async def test_a_bug_is_answered_and_leaves_nothing_held(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bug(_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(service.log, "begin", bug)
+    monkeypatch.setattr(service.log, "append", bug)
+    answers = await asyncio.gather(*(service.post(json.dumps(event(id=str(n)))) for n in range(3)))
+    assert {answer.status_code for answer in answers} == {500}
     assert service.budget.used_bytes == 0
 
 

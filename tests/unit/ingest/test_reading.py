@@ -244,6 +244,13 @@ def test_control_characters_are_taken_out_of_texts_and_line_breaks_kept() -> Non
     assert found.customer.name == "Ana"
 
 
+def test_what_no_encoding_has_is_taken_out_of_texts_and_refused_in_ids() -> None:
+    mended = right(event(text="a\ud800b" * 100, attributes={"a": "\udfff"}, customer={"id": "c", "name": "A\udc00na"}))
+    assert (mended.text, mended.attributes, mended.customer.name) == ("ab" * 100, {"a": ""}, "Ana")
+    found = wrong(event(id="\ud800", customer={"id": "\udfff"}, attributes={"\ud800": "x"}))
+    assert found.keys() == {"/id", "/customer/id", "/attributes/\ud800"}
+
+
 def test_emoji_and_scripts_with_joiners_stay_as_they_are() -> None:
     assert right(event(text="👩‍👩‍👧 नमस्ते 🏳️‍🌈")).text == "👩‍👩‍👧 नमस्ते 🏳️‍🌈"
 

@@ -132,7 +132,9 @@ class Exchange(Request):
         self.answer(problem_answer(problem))
 
     def fail_unexpectedly(self, error: Exception) -> None:
-        """Answer it with 500; the log has the error."""
+        """Answer it with 500, if it isn't answered; the log has the error."""
+        if self.answered:
+            return
         _log.error("request failed", path=self.path, method=self.method, exc_info=error)
         self.fail(Problem(500, "An unexpected error; the log of the service has it."))
 
@@ -220,8 +222,7 @@ class HotRoutes:
                 route.together(exchanges)
             except Exception as error:
                 for exchange in exchanges:
-                    if not exchange.answered:
-                        exchange.fail_unexpectedly(error)
+                    exchange.fail_unexpectedly(error)
 
 
 async def _finish(exchange: Exchange, answering: Awaitable[Answer]) -> None:

@@ -17,8 +17,9 @@ Fields = Mapping[str, object]
 
 MAX_ERRORS = 20
 """Errors kept of one event: enough to mend it, few enough that garbage makes no long answer."""
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+# Halves of surrogate pairs, too: no encoding has them.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class Reader:
         if not isinstance(value, str):
             self.wrong(f"{at}/{name}", "must be a string")
             return ""
-        if len(value) * 4 > max_bytes and len(value.encode()) > max_bytes:
+        if len(value) * 4 > max_bytes and len(value.encode(errors="surrogatepass")) > max_bytes:
             self.wrong(f"{at}/{name}", f"must have at most {max_bytes} bytes in UTF-8")
             return ""
         if not value.isprintable():

@@ -107,7 +107,7 @@ class SharedAppends:
     """Appends to one topic over one idempotent producer.
 
     - A broker has one request on its way; what comes meanwhile waits, and goes together when that is acknowledged. So
-      the busier the service, the more requests share a batch, and none waits for company.
+      the busier the service, the more requests share a batch; a lone one doesn't wait for company.
     - A partition has one batch on its way, so its records keep the order of the calls.
     - Nothing waits longer than `limit_seconds`. What was on its way by then may still arrive: it can't be taken back,
       and stays in the budget until it is settled. What still waits was never sent, and is forgotten. While a broker

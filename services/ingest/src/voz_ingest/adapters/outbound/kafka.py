@@ -70,6 +70,8 @@ class KafkaEventLog:
 
     async def append(self, events: Sequence[ReceivedEvent]) -> None:
         """As the port says."""
+        if not events:
+            return
         settled: asyncio.Future[LogUnavailableError | None] = asyncio.get_running_loop().create_future()
 
         def settle(error: LogUnavailableError | None) -> None:

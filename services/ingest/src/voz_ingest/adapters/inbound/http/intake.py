@@ -141,35 +141,45 @@ class Intake:
         self._submit_together(smalls)
 
     def _submit_together(self, smalls: Sequence[Small]) -> None:
-        parts, received_at, now = [], datetime.now(UTC), time.monotonic()
-        for small in smalls:
-            try:
-                self._budget.take(small.size)
-            except OverBudgetError as error:
-                small.exchange.fail(self._interrupted(error, Outcome()))
-                continue
-            submission = self._begin(
-                small.tenant,
-                small.exchange.headers,
-                received_at,
-                company_ids=small.company_ids,
-                idempotency_key=small.idempotency_key,
-                sent_by=small.sent_by,
-            )
-            events = submission.read(small.drafts)
-            self._rate.charge(small.tenant, self._limits(small.tenant), submission.outcome.seen, now)
-            settled = partial(self._settle, small, submission.outcome, events)
-            if events:
-                parts.append(Part(events, settled))
-            else:
-                settled(None)
-        if parts:
-            self._log.begin(parts)
+        parts, begun, received_at, now = [], [], datetime.now(UTC), time.monotonic()
+        try:
+            for small in smalls:
+                try:
+                    self._budget.take(small.size)
+                except OverBudgetError as error:
+                    small.exchange.fail(self._interrupted(error, Outcome()))
+                    continue
+                begun.append(small)
+                submission = self._begin(
+                    small.tenant,
+                    small.exchange.headers,
+                    received_at,
+                    company_ids=small.company_ids,
+                    idempotency_key=small.idempotency_key,
+                    sent_by=small.sent_by,
+                )
+                events = submission.read(small.drafts)
+                self._rate.charge(small.tenant, self._limits(small.tenant), submission.outcome.seen, now)
+                settled = partial(self._settle, small, submission.outcome, events)
+                if events:
+                    parts.append(Part(events, settled))
+                else:
+                    settled(None)
+            if parts:
+                self._log.begin(parts)
+        except Exception as error:  # a bug; whoever isn't answered must not hold its bytes for ever
+            for small in begun:
+                self._give_back(small)
+                small.exchange.fail_unexpectedly(error)
+
+    def _give_back(self, small: Small) -> None:
+        size, small.size = small.size, 0
+        self._budget.give(size)
 
     def _settle(
         self, small: Small, outcome: Outcome, events: Sequence[ReceivedEvent], error: LogUnavailableError | None
     ) -> None:
-        self._budget.give(small.size)
+        self._give_back(small)
         try:
             if error is None:
                 outcome.ids = [event.id for event in events]
