@@ -6,6 +6,7 @@ import hmac
 from binascii import b2a_base64
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,12 +18,12 @@ TOLERANCE_SECONDS = 300
 
 def hex_hmac(secret: str | bytes, message: bytes, digest: str = "sha256") -> str:
     """HMAC in lower-case hexadecimal."""
-    return hmac.digest(_bytes(secret), message, digest).hex()
+    return _hmac(secret, message, digest).hex()
 
 
 def base64_hmac(secret: str | bytes, message: bytes, digest: str = "sha256") -> str:
     """HMAC in base64."""
-    return b2a_base64(hmac.digest(_bytes(secret), message, digest), newline=False).decode()
+    return b2a_base64(_hmac(secret, message, digest), newline=False).decode()
 
 
 def matches(given: Iterable[str], expected: Iterable[str]) -> bool:
@@ -46,5 +47,12 @@ def secret_in_url(payload: Payload, secrets: Sequence[str]) -> bool:
     return matches([payload.query.get("secret", "")], secrets)
 
 
-def _bytes(secret: str | bytes) -> bytes:
-    return secret if isinstance(secret, bytes) else secret.encode()
+def _hmac(secret: str | bytes, message: bytes, digest: str) -> bytes:
+    made = _keyed(secret, digest).copy()
+    made.update(message)
+    return made.digest()
+
+
+@lru_cache(maxsize=1024)  # half of a short message's HMAC is the key's
+def _keyed(secret: str | bytes, digest: str) -> hmac.HMAC:
+    return hmac.new(secret if isinstance(secret, bytes) else secret.encode(), digestmod=digest)

@@ -54,7 +54,7 @@ class EventsEndpoint:
         """The same for small requests, several at a time."""
         self._intake.receive_together(exchanges, self._small)
 
-    def _small(self, exchange: Exchange) -> Small | None:
+    def _small(self, exchange: Exchange, _: None) -> Small | None:
         """A request that is read at once; None for one that isn't small. Raises Problem."""
         headers, body = exchange.headers, exchange.body or b""
         tenant, sent_by = self._admit(headers)

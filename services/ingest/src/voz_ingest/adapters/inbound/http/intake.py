@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from random import getrandbits
+from typing import Any
 from uuid import uuid4
 
 import structlog
@@ -34,6 +35,9 @@ from voz_streamkit.tracing import inject_traceparent
 _log = structlog.get_logger(__name__)
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
+# Of a request, and of what the step before made of it. It raises Problem, or gives None for what its endpoint is to
+# answer alone.
+Step = Callable[[Exchange, Any], Any]
 Work = Callable[[Submission, Held], Awaitable[None]]
 
 
@@ -123,22 +127,24 @@ class Intake:
                 self._count(tenant, submission.outcome)
         return submission.outcome
 
-    def receive_together(self, exchanges: Sequence[Exchange], read: Callable[[Exchange], Small | None]) -> None:
-        """The same for requests that are all there, several at a time: `read` makes Smalls of them, their events are
-        read, then appended, and each request is answered when its own are acknowledged. What `read` makes nothing of
-        goes to its endpoint alone."""
-        smalls = []
-        for exchange in exchanges:
-            try:
-                small = read(exchange)
-            except Problem as problem:
-                exchange.fail(problem)
-            else:
-                if small is None:
-                    exchange.alone()
+    def receive_together(self, exchanges: Sequence[Exchange], *steps: Step) -> None:
+        """The same for requests that are all there, several at a time. Each of `steps` is taken for all of them before
+        the next (the same code again and again is quicker); the last makes Smalls. Then their events are read, then
+        appended, and each request is answered when its own are acknowledged."""
+        made: list[tuple[Exchange, Any]] = [(exchange, None) for exchange in exchanges]
+        for step in steps:
+            before, made = made, []
+            for exchange, value in before:
+                try:
+                    found = step(exchange, value)
+                except Problem as problem:
+                    exchange.fail(problem)
                 else:
-                    smalls.append(small)
-        self._submit_together(smalls)
+                    if found is None:
+                        exchange.alone()
+                    else:
+                        made.append((exchange, found))
+        self._submit_together([small for _, small in made])
 
     def _submit_together(self, smalls: Sequence[Small]) -> None:
         parts, begun, received_at, now = [], [], datetime.now(UTC), time.monotonic()

@@ -120,11 +120,10 @@ class WebhooksEndpoint:
 
     def receive_together(self, exchanges: Sequence[Exchange]) -> None:
         """The same for small requests, several at a time."""
-        self._intake.receive_together(exchanges, self._small)
+        self._intake.receive_together(exchanges, self._sent, self._signed, self._small)
 
-    def _small(self, exchange: Exchange) -> Small | None:
-        """A payload that is read at once; None when it is long, can't be read, or has anything to wait for. Raises
-        Problem."""
+    def _sent(self, exchange: Exchange, _: None) -> _Sent | None:
+        """Whose payload it is; None when anything has to be waited for. Raises Problem."""
         connection = self._connection(exchange.path.removeprefix(PREFIX))
         source, body = sources.load(connection.source), exchange.body or b""
         if source.needs or source.nonce or source.announced or source.follow:
@@ -132,9 +131,16 @@ class WebhooksEndpoint:
         self._intake.admit(connection.tenant)
         if len(body) > self._settings.max_body_bytes:
             raise too_large(self._settings.max_body_bytes)
-        payload = self._payload(exchange, connection, body)
-        if not source.verify(payload, connection.secrets):
-            raise self._unauthorised(source, "The signature is not valid.")
+        return _Sent(connection, source, self._payload(exchange, connection, body))
+
+    def _signed(self, _: Exchange, sent: _Sent) -> _Sent:
+        if not sent.source.verify(sent.payload, sent.connection.secrets):
+            raise self._unauthorised(sent.source, "The signature is not valid.")
+        return sent
+
+    def _small(self, exchange: Exchange, sent: _Sent) -> Small | None:
+        """A payload that is read at once; None for one that is long or can't be read."""
+        connection, source, payload = sent
         try:
             drafts = source.drafts(payload)
         except PayloadError:
@@ -145,8 +151,8 @@ class WebhooksEndpoint:
             exchange,
             connection.tenant,
             drafts,
-            len(body),
-            partial(self._complete_small, _Sent(connection, source, payload)),
+            len(payload.body),
+            partial(self._complete_small, sent),
             company_ids=not source.knows_customers_itself(connection.options),
             sent_by=f"connection:{connection.id}",
         )
