@@ -13,7 +13,7 @@ from voz_contracts import topics
 from voz_contracts.cloudevents import SOURCE_OFFSET
 from voz_enrich.adapters.outbound.kafka_journal import POSITION_KEY, JournalTopics, KafkaJournal
 from voz_enrich.adapters.outbound.kafka_log import KafkaPartitions, partition_counts
-from voz_enrich.domain.journey import JourneyState, Standing, encode
+from voz_enrich.domain.journey_state import JourneyState, Standing, encode
 from voz_enrich.domain.labels import Stage
 from voz_enrich.ports import Output, Page
 from voz_streamkit.dead_letters import DeadLetterLimit, DeadLetters
@@ -62,7 +62,8 @@ async def journal_of(installation: Installation) -> AsyncIterator[KafkaJournal]:
 
 
 def state(stage: Stage, covers: int) -> bytes:
-    return encode(JourneyState(stage, Standing.CUSTOMER, 1_800_000_000_000, covers))
+    at = 1_800_000_000_000
+    return encode(JourneyState(stage, Standing.CUSTOMER, since_ms=at, heard_ms=at, covers=covers, explicit_ms=at))
 
 
 def output(offset: int, size: int = 10) -> Output:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from voz.v1.case_pb2 import CaseEvent
 from voz.v1.customer_event_pb2 import SURVEY_METRIC_CES, SURVEY_METRIC_NPS
-from voz.v1.enriched_event_pb2 import EnrichedEvent
+from voz.v1.enriched_event_pb2 import TRANSITION_CAUSE_TICKET, TRANSITION_CAUSE_UNSPECIFIED, EnrichedEvent
 from voz_metrics_api.adapters.inbound.decode import decoder
 from voz_metrics_api.domain.facts import CaseFacts, EventFacts, JoinFacts
 from voz_metrics_api.domain.surveys import Metric, SurveyAnswer
@@ -56,6 +56,20 @@ def test_the_golden_event_is_read() -> None:
         "fibra-600",
     )
     assert dimensions.intents == ("complaint",)
+    assert (found.heard_at, found.position) == (datetime(2026, 11, 20, 10, tzinfo=UTC), 1841)
+    assert found.details == {"moved_from": "onboard", "moved_by": "message", "moved_after_seconds": 777_600.0}
+
+
+def test_an_event_that_moved_nobody_adds_nothing_to_the_timeline() -> None:
+    stays = enriched()
+    stays.journey.cause = TRANSITION_CAUSE_UNSPECIFIED
+    assert facts(stays).details == {}
+
+
+def test_a_move_names_the_status_that_caused_it() -> None:
+    moved = enriched()
+    moved.journey.cause, moved.journey.cause_type = TRANSITION_CAUSE_TICKET, "reopened"
+    assert facts(moved).details["moved_by"] == "ticket reopened"
 
 
 def test_the_golden_case_is_read() -> None:

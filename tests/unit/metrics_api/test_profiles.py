@@ -7,6 +7,7 @@ from functools import reduce
 from random import Random
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +35,8 @@ events = st.builds(
     sentiment_score=st.none() | st.sampled_from([-0.5, 0.25]),
     journey_stage=words,
     journey_since=st.none() | st.just(START),
+    heard_at=st.none() | st.just(START) | st.just(START + timedelta(minutes=9)),
+    position=st.integers(0, 3),
     known=st.dictionaries(st.text(max_size=1), words.filter(bool), max_size=3),
 )
 
@@ -48,6 +51,33 @@ def test_events_in_any_order_and_any_batches_make_the_same_profile(told: list[Ev
         shuffled[at : at + 2] = [shuffled[at].merge(shuffled[at + 1])]
     assert shuffled[0] == straight
     assert straight.events == len(told)
+
+
+def journey_event(stage: str, minute: int, heard: int, position: int) -> EventFacts:
+    """An event of a minute, after which enrich has heard the customer at another."""
+    at, heard_at = (START + timedelta(minutes=each) for each in (minute, heard))
+    customer, id_ = CustomerFacts("k"), UUID(int=9 - position)
+    return EventFacts(
+        "acme", id_, at, customer, Dimensions(), journey_stage=stage, heard_at=heard_at, position=position
+    )
+
+
+def test_a_late_event_that_moved_the_customer_is_what_is_known() -> None:
+    spoke, ended, written = (
+        journey_event("use", minute=10, heard=10, position=1),
+        journey_event("leave", minute=5, heard=10, position=2),
+        journey_event("leave", minute=4, heard=10, position=3),
+    )
+    assert reduce(Profile.merge, map(Profile.of, [written, ended, spoke])).value("stage") == "leave"
+    assert reduce(Profile.merge, map(Profile.of, [ended, spoke])).value("stage") == "leave"
+
+
+@pytest.mark.parametrize("stage", ["use", "support"])
+def test_silence_is_judged_when_it_is_asked(stage: str) -> None:
+    profile = Profile.of(journey_event(stage, minute=0, heard=0, position=1))
+    days = timedelta(days=30)
+    assert not profile.at_risk(START + days - timedelta(seconds=1), days)
+    assert profile.at_risk(START + days, days) is (stage == "use")
 
 
 def test_a_profile_stays_bounded() -> None:

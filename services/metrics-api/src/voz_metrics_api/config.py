@@ -46,6 +46,16 @@ class ServeSettings(MetricsApiSettings):
     gauge_interval_seconds: float = Field(
         15.0, gt=0, le=3600, description="Time between two refreshes of the KPI gauges at /metrics."
     )
+    customer_gauge_interval_seconds: float = Field(
+        300.0, gt=0, le=86_400, description="Time between two counts of customers by stage at /metrics."
+    )
+    at_risk_days: int = Field(
+        90,
+        validation_alias="VOZ_AT_RISK_DAYS",
+        ge=1,
+        le=3650,
+        description="Days without a sign of a customer in onboard, use, renew or advocate that put them at risk.",
+    )
     gauge_tenants: int = Field(50, ge=1, le=1000, description="Tenants with gauges: those with the most events.")
 
 

@@ -19,4 +19,10 @@ class ServiceMetrics:
         self.refreshed = Gauge(
             "voz_kpi_refreshed_timestamp_seconds", "When the KPI gauges were last computed.", registry=registry
         )
+        self.customers = Gauge(
+            "voz_customers",
+            "Persons by the stage they are at, and whether their silence there puts them at risk.",
+            ["tenant", "stage", "at_risk"],
+            registry=registry,
+        )
         self.streams = Gauge("voz_kpi_streams", "Server-sent event streams that are open.", registry=registry)

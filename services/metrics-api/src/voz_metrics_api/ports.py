@@ -90,6 +90,16 @@ class FoundCustomer:
     profile: Profile
 
 
+@dataclass(frozen=True, slots=True)
+class StageCount:
+    """How many persons of a tenant are at a stage, and are at risk there, or not."""
+
+    tenant: str
+    stage: str
+    at_risk: bool
+    customers: int
+
+
 class CustomerStore(Protocol):
     """Profiles and timelines. A customer is all keys of one person."""
 
@@ -107,6 +117,9 @@ class CustomerStore(Protocol):
 
     async def sentiment_by_day(self, tenant: str, keys: Sequence[str], days: int) -> list[SentimentOfDay]:
         """The last `days` days that have a sentiment, oldest first."""
+
+    async def by_stage(self, silent_since: datetime) -> list[StageCount]:
+        """Persons of all tenants; at risk is, where silence tells, who was last heard at `silent_since` or before."""
 
 
 class Changes(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from voz_metrics_api.domain.friction import Friction, rank
 from voz_metrics_api.domain.kpis import KPIS, TIMED, Answer, Figures
 from voz_metrics_api.domain.profiles import Profile
 from voz_metrics_api.domain.windows import Kept, Window, aligned, default_step, level_of, rolling
-from voz_metrics_api.ports import CustomerStore, FigureStore, Group, Selection, SentimentOfDay
+from voz_metrics_api.ports import CustomerStore, FigureStore, Group, Selection, SentimentOfDay, StageCount
 
 F = TypeVar("F")
 
@@ -80,10 +81,12 @@ class SeriesReport:
 
 @dataclass(frozen=True, slots=True)
 class CustomerReport:
-    """Who a customer is, by all their keys; the sentiment of their last inbound event that has one, and by day."""
+    """Who a customer is, by all their keys; whether silence puts them at risk; the sentiment of their last inbound
+    event that has one, and by day."""
 
     keys: tuple[str, ...]
     profile: Profile
+    at_risk: bool
     latest_sentiment: str
     days: list[SentimentOfDay]
 
@@ -100,6 +103,7 @@ class Questions:
     figures: FigureStore
     customers: CustomerStore
     kept: Kept
+    at_risk_after: timedelta
 
     async def kpis(self, selection: Selection, period: Period, kpis: Sequence[str], now: datetime) -> KpiReport:
         """KPIs of each group. Not grouped: always exactly one group, with or without data."""
@@ -146,14 +150,24 @@ class Questions:
         found = await self.figures.figures(by, window, timed=False)
         return window, rank({(group[0], group[1]): figures.counters for group, figures in found.items()})
 
-    async def customer(self, tenant: str, keys: Sequence[str], handle: str) -> CustomerReport | None:
+    async def customer(self, tenant: str, keys: Sequence[str], handle: str, now: datetime) -> CustomerReport | None:
         """Who a customer is, and how they felt day by day."""
         found = await self.customers.find(tenant, keys, handle)
         if found is None:
             return None
         latest = await self.customers.latest_sentiment(tenant, found.keys)
         days = await self.customers.sentiment_by_day(tenant, found.keys, DAYS_OF_SENTIMENT)
-        return CustomerReport(found.keys, found.profile, latest, days)
+        at_risk = found.profile.at_risk(now, self.at_risk_after)
+        return CustomerReport(found.keys, found.profile, at_risk, latest, days)
+
+    async def customers_by_stage(self, limit: int, now: datetime) -> list[StageCount]:
+        """Persons by stage and whether silence puts them at risk, of the `limit` tenants with the most."""
+        found = await self.customers.by_stage(now - self.at_risk_after)
+        persons: Counter[str] = Counter()
+        for each in found:
+            persons[each.tenant] += each.customers
+        largest = {tenant for tenant, _ in sorted(persons.items(), key=lambda item: (-item[1], item[0]))[:limit]}
+        return [each for each in found if each.tenant in largest]
 
     async def current(self, window: str, limit: int, now: datetime) -> dict[str, dict[str, Answer]]:
         """Every KPI of the most active tenants, for gauges."""

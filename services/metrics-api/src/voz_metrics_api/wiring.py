@@ -170,7 +170,9 @@ def build_api(settings: ServeSettings, metrics: Metrics, health: Health, stop: a
     engine = create_engine(settings, application_name="metrics-api-serve")
     reader = Reader(engine, settings.query_timeout_seconds)
     kept = Kept(timedelta(days=settings.minutes_kept_days), timedelta(days=settings.hours_kept_days))
-    questions = Questions(PostgresFigureStore(reader), PostgresCustomerStore(reader), kept)
+    questions = Questions(
+        PostgresFigureStore(reader), PostgresCustomerStore(reader), kept, timedelta(days=settings.at_risk_days)
+    )
     changes = PostgresChanges(settings.postgres_dsn.get_secret_value())
     service_metrics = ServiceMetrics(metrics.registry)
     streams = Streams(changes, stop, settings.stream_interval_seconds, settings.max_streams, service_metrics.streams)
@@ -192,4 +194,7 @@ def build_api(settings: ServeSettings, metrics: Metrics, health: Health, stop: a
     async def refresh_gauges(stop: asyncio.Event) -> None:
         await run_periodically(stop, settings.gauge_interval_seconds, gauges.refresh)
 
-    return Api(app, engine, (changes.run, keys.watch, refresh_gauges))
+    async def refresh_customers(stop: asyncio.Event) -> None:
+        await run_periodically(stop, settings.customer_gauge_interval_seconds, gauges.refresh_customers)
+
+    return Api(app, engine, (changes.run, keys.watch, refresh_gauges, refresh_customers))

@@ -1,5 +1,6 @@
 import datetime
 
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from voz.v1 import customer_event_pb2 as _customer_event_pb2
 from voz.v1 import labels_pb2 as _labels_pb2
@@ -18,10 +19,29 @@ class SignalOrigin(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SIGNAL_ORIGIN_TEXT: _ClassVar[SignalOrigin]
     SIGNAL_ORIGIN_PAYLOAD: _ClassVar[SignalOrigin]
     SIGNAL_ORIGIN_BOTH: _ClassVar[SignalOrigin]
+
+class TransitionCause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TRANSITION_CAUSE_UNSPECIFIED: _ClassVar[TransitionCause]
+    TRANSITION_CAUSE_MESSAGE: _ClassVar[TransitionCause]
+    TRANSITION_CAUSE_SURVEY: _ClassVar[TransitionCause]
+    TRANSITION_CAUSE_RATING: _ClassVar[TransitionCause]
+    TRANSITION_CAUSE_BEHAVIOUR: _ClassVar[TransitionCause]
+    TRANSITION_CAUSE_TRANSACTION: _ClassVar[TransitionCause]
+    TRANSITION_CAUSE_SUBSCRIPTION: _ClassVar[TransitionCause]
+    TRANSITION_CAUSE_TICKET: _ClassVar[TransitionCause]
 SIGNAL_ORIGIN_UNSPECIFIED: SignalOrigin
 SIGNAL_ORIGIN_TEXT: SignalOrigin
 SIGNAL_ORIGIN_PAYLOAD: SignalOrigin
 SIGNAL_ORIGIN_BOTH: SignalOrigin
+TRANSITION_CAUSE_UNSPECIFIED: TransitionCause
+TRANSITION_CAUSE_MESSAGE: TransitionCause
+TRANSITION_CAUSE_SURVEY: TransitionCause
+TRANSITION_CAUSE_RATING: TransitionCause
+TRANSITION_CAUSE_BEHAVIOUR: TransitionCause
+TRANSITION_CAUSE_TRANSACTION: TransitionCause
+TRANSITION_CAUSE_SUBSCRIPTION: TransitionCause
+TRANSITION_CAUSE_TICKET: TransitionCause
 
 class EnrichedEvent(_message.Message):
     __slots__ = ("event", "signals", "journey", "answers", "enriched_at")
@@ -71,14 +91,26 @@ class Signals(_message.Message):
     def __init__(self, origin: _Optional[_Union[SignalOrigin, str]] = ..., language: _Optional[str] = ..., sentiment: _Optional[_Union[_labels_pb2.Sentiment, str]] = ..., sentiment_score: _Optional[float] = ..., emotion: _Optional[_Union[_labels_pb2.Emotion, str]] = ..., intents: _Optional[_Iterable[_Union[_labels_pb2.Intent, str]]] = ..., topic: _Optional[_Union[_labels_pb2.Topic, str]] = ..., effort: _Optional[_Union[_labels_pb2.Effort, str]] = ..., stage: _Optional[_Union[_labels_pb2.Stage, str]] = ..., model: _Optional[str] = ..., scores: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class Journey(_message.Message):
-    __slots__ = ("stage", "previous_stage", "since")
+    __slots__ = ("stage", "previous_stage", "since", "cause", "cause_type", "in_previous_stage", "heard_at", "silence", "at_risk")
     STAGE_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_STAGE_FIELD_NUMBER: _ClassVar[int]
     SINCE_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_TYPE_FIELD_NUMBER: _ClassVar[int]
+    IN_PREVIOUS_STAGE_FIELD_NUMBER: _ClassVar[int]
+    HEARD_AT_FIELD_NUMBER: _ClassVar[int]
+    SILENCE_FIELD_NUMBER: _ClassVar[int]
+    AT_RISK_FIELD_NUMBER: _ClassVar[int]
     stage: _labels_pb2.Stage
     previous_stage: _labels_pb2.Stage
     since: _timestamp_pb2.Timestamp
-    def __init__(self, stage: _Optional[_Union[_labels_pb2.Stage, str]] = ..., previous_stage: _Optional[_Union[_labels_pb2.Stage, str]] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    cause: TransitionCause
+    cause_type: str
+    in_previous_stage: _duration_pb2.Duration
+    heard_at: _timestamp_pb2.Timestamp
+    silence: _duration_pb2.Duration
+    at_risk: bool
+    def __init__(self, stage: _Optional[_Union[_labels_pb2.Stage, str]] = ..., previous_stage: _Optional[_Union[_labels_pb2.Stage, str]] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cause: _Optional[_Union[TransitionCause, str]] = ..., cause_type: _Optional[str] = ..., in_previous_stage: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., heard_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., silence: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., at_risk: _Optional[bool] = ...) -> None: ...
 
 class SourcePosition(_message.Message):
     __slots__ = ("topic", "partition", "offset")

@@ -9,6 +9,7 @@ from voz_enrich.domain.facts import (
     EventFacts,
     Metric,
     Payload,
+    Profile,
     Rating,
     Retraction,
     SubscriptionStatus,
@@ -168,7 +169,7 @@ def payload_signals(payload: Payload | None) -> Signals:
             said = _TICKETS[payload]
         case Behaviour():
             said = _BEHAVIOURS.get(payload.type, NONE)
-        case Retraction() | None:
+        case Retraction() | Profile() | None:
             return NONE
     return said if said is NONE else _from_payload(said)
 

@@ -85,23 +85,30 @@ class Retraction:
 
 
 @dataclass(frozen=True, slots=True)
+class Profile:
+    """What a record says of somebody: they did nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Behaviour:
     """Something done on the web site or in the app; `type` is an open vocabulary."""
 
     type: str
 
 
-Payload = SurveyAnswer | Rating | TransactionType | SubscriptionStatus | TicketStatus | Behaviour | Retraction
+Payload = SurveyAnswer | Rating | TransactionType | SubscriptionStatus | TicketStatus | Behaviour | Retraction | Profile
 
 
 @dataclass(frozen=True, slots=True)
 class EventFacts:
     """The facts of one event.
 
-    occurred_at_ms: milliseconds since 1970 UTC. payload: None for a message, a profile, or what isn't known yet.
+    occurred_at_ms: milliseconds since 1970 UTC. payload: None for a message, or what isn't known yet. edit: a later
+    version of what was said before.
     """
 
     inbound: bool
     from_customer: bool
     occurred_at_ms: int
     payload: Payload | None
+    edit: bool = False

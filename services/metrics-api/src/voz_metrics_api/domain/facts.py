@@ -42,6 +42,9 @@ class EventFacts:
     conversation_id: str = ""
     journey_stage: str = ""
     journey_since: datetime | None = None
+    # When the customer last did something themselves, as enrich knew it then; where the event lies in its partition.
+    heard_at: datetime | None = None
+    position: int = 0
     # What the payload adds to the timeline: a survey's score, an order's amount, a ticket's status …
     details: Mapping[str, str | float] = field(default_factory=dict)
     # What is newly known of the customer: segment, plan, attributes of a profile event …

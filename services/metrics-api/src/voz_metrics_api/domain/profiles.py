@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 from voz_metrics_api.domain.contributions import of_event
@@ -14,12 +14,15 @@ from voz_metrics_api.domain.facts import EventFacts
 ATTRIBUTE: Final = "attribute."
 MAX_KNOWN: Final = 100
 MAX_HANDLES: Final = 20
+# As enrich has it: docs/journey.md.
+SILENCE_TELLS: Final = frozenset({"onboard", "use", "renew", "advocate"})
 
 
 class Known(NamedTuple):
     """One thing known, and by which event: the greatest is the newest, by (occurred_at, event id).
 
-    `at` is ISO 8601 in UTC, whose order as text is the order of time.
+    `at` is ISO 8601 in UTC, whose order as text is the order of time. What enrich knew of the journey is newer the
+    later the last event was that it knew of, and then by its position in the partition: a late event may move somebody.
     """
 
     at: str
@@ -29,7 +32,7 @@ class Known(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One customer. `known` has id, name, stage, stage_since, language, reach and `attribute.<name>`.
+    """One customer. `known` has id, name, stage, stage_since, heard, language, reach and `attribute.<name>`.
 
     `merge` is associative and commutative, so the order of events never shows; each event is merged once.
     """
@@ -56,7 +59,7 @@ class Profile:
             first_seen=event.occurred_at,
             last_seen=event.occurred_at,
             handles=frozenset({f"{event.dimensions.source}:{customer.handle}"} if customer.handle else ()),
-            known={name: Known(at, said_by, value) for name, value in _said(event).items()},
+            known={name: Known(at, said_by, value) for name, value in _said(event).items()} | _journey(event),
             **_counts(of_event(event), event.inbound) if counts else _NOTHING,
         )
 
@@ -94,6 +97,17 @@ class Profile:
         found = self.known.get(name)
         return found.value if found else None
 
+    @property
+    def heard_at(self) -> datetime | None:
+        """When the customer last did something themselves."""
+        found = self.value("heard")
+        return datetime.fromisoformat(found) if found else None
+
+    def at_risk(self, now: datetime, after: timedelta) -> bool:
+        """Whether they were not heard of for so long, where silence tells, that they may be lost (docs/journey.md)."""
+        heard_at = self.heard_at
+        return heard_at is not None and self.value("stage") in SILENCE_TELLS and now - heard_at >= after
+
     def attributes(self) -> dict[str, str]:
         """The customer's own attributes."""
         return {
@@ -118,9 +132,16 @@ def _said(event: EventFacts) -> dict[str, str]:
         "id": customer.id,
         "name": customer.name,
         "reach": str(customer.reach or ""),
-        "stage": event.journey_stage,
-        "stage_since": event.journey_since.isoformat() if event.journey_stage and event.journey_since else "",
         "language": event.dimensions.language if inbound else "",
         **{ATTRIBUTE + name: value for name, value in event.known.items()},
     }
     return {name: value for name, value in said.items() if value}
+
+
+def _journey(event: EventFacts) -> dict[str, Known]:
+    at = max(event.occurred_at, event.heard_at or event.occurred_at).astimezone(UTC).isoformat()
+    said = {"stage": event.journey_stage} if event.journey_stage else {}
+    for name, time in (("stage_since", event.journey_since), ("heard", event.heard_at)):
+        if said and time:
+            said[name] = time.astimezone(UTC).isoformat()
+    return {name: Known(at, f"{event.position:020d}", value) for name, value in said.items()}

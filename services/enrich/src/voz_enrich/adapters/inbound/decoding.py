@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from voz.v1.customer_event_pb2 import CustomerEvent, SubscriptionStatus, SurveyMetric, TicketStatus, TransactionType
 from voz.v1.labels_pb2 import AUDIENCE_EMPLOYEE, DIRECTION_OUTBOUND
 from voz_contracts.identity import partition_key
-from voz_contracts.revisions import is_deletion
+from voz_contracts.revisions import is_deletion, revision_of
 from voz_contracts.words import word
 from voz_enrich.domain import facts
 from voz_enrich.domain.facts import EventFacts, Payload, SurveyAnswer
@@ -40,14 +40,17 @@ def decode(record: Record) -> Heard:
         if not value:
             raise InvalidRecordError("invalid", f"{name} is missing")
     if record.key != partition_key(message.tenant, message.customer.key):
-        raise InvalidRecordError("invalid", f"the record's key {record.key[:200]!r} isn't that of its customer")
+        # Not quoted: what stands there may name a person, and details are logged. The dead letter has the key.
+        raise InvalidRecordError("invalid", "the record's key isn't that of its customer")
     if not (message.HasField("occurred_at") and _EARLIEST <= message.occurred_at.seconds < _LATEST):
         raise InvalidRecordError("invalid", "occurred_at is missing or out of range")
+    revision = revision_of(message)
     known = EventFacts(
         inbound=message.direction != DIRECTION_OUTBOUND,
         from_customer=message.audience != AUDIENCE_EMPLOYEE,
         occurred_at_ms=message.occurred_at.ToMilliseconds(),
         payload=_payload(message),
+        edit=revision is not None and not revision.deleted,
     )
     return Heard(message, known, _text(message))
 
@@ -73,6 +76,8 @@ def _payload(message: CustomerEvent) -> Payload | None:
             return facts.Retraction()
         case "behaviour" if message.behaviour.type != "rating":
             return facts.Behaviour(message.behaviour.type)
+        case "profile":
+            return facts.Profile()
         case "behaviour" | None:
             return _rating(message.attributes)
         case _:

@@ -1,8 +1,8 @@
 """Answers on the enriched topic; states and positions on the journey's changelog.
 
 The changelog has as many partitions as the source. Partition n of it holds, for source partition n, the newest state
-of every customer (key: the record's key, value: `domain.journey.encode`) and the position (key: `POSITION_KEY`, value:
-the next offset to process, in decimal), which is always written after the states that it covers.
+of every customer (key: the record's key, value: `domain.journey_state.encode`) and the position (key: `POSITION_KEY`,
+value: the next offset to process, in decimal), which is always written after the states that it covers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord
 
 from voz_contracts.cloudevents import SOURCE_OFFSET, header
 from voz_enrich.adapters.outbound.kafka_log import KafkaPartitions
-from voz_enrich.domain.journey import covers_less
+from voz_enrich.domain.journey_state import covers_less
 from voz_enrich.ports import Headers, Page, Restored
 from voz_streamkit.errors import InvalidRecordError
 from voz_streamkit.records import Record

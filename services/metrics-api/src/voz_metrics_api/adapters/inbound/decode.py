@@ -29,7 +29,7 @@ from voz.v1.labels_pb2 import (
 from voz_contracts.joins import Join, join_of
 from voz_contracts.revisions import ORIGINAL, revision_of
 from voz_contracts.words import word
-from voz_metrics_api.adapters.inbound.payloads import clean, details, known, survey
+from voz_metrics_api.adapters.inbound.payloads import clean, details, known, moved, survey
 from voz_metrics_api.domain.dimensions import Dimensions, label
 from voz_metrics_api.domain.facts import CaseFacts, CustomerFacts, EventFacts, JoinFacts
 from voz_metrics_api.domain.windows import EARLIEST, LATEST
@@ -75,7 +75,9 @@ def _event(record: Record) -> Incoming[Facts]:
         conversation_id=clean(event.conversation.id),
         journey_stage=word(Stage, enriched.journey.stage),
         journey_since=_optional_time(enriched.journey, "since"),
-        details=details(event),
+        heard_at=_optional_time(enriched.journey, "heard_at"),
+        position=enriched.answers.offset,
+        details={**details(event), **moved(enriched.journey)},
         known=known(event),
         revises=revision.message_id if revision else None,
         deletes=revision is not None and revision.deleted,

@@ -102,7 +102,7 @@ def routes(questions: Questions, streams: Streams, now: Clock = lambda: datetime
 
     @router.get("/customers/{key}", tags=["customers"], summary="Who a customer is", responses=problem_responses(404))
     async def customer(principal: CustomerReader, key: CustomerName, _: Annotated[NoParams, Query()]) -> CustomerAnswer:
-        found = await questions.customer(principal.tenant, _keys(principal.tenant, key), key)
+        found = await questions.customer(principal.tenant, _keys(principal.tenant, key), key, now())
         if found is None:
             raise _unknown(key)
         return CustomerAnswer.of(found)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 from voz.v1.customer_event_pb2 import CustomerEvent, SubscriptionStatus, SurveyMetric, TicketStatus, TransactionType
+from voz.v1.enriched_event_pb2 import Journey, TransitionCause
+from voz.v1.labels_pb2 import Stage
 from voz_contracts.revisions import DELETION_OF, is_deletion
 from voz_contracts.words import word
 from voz_metrics_api.domain.dimensions import label
@@ -80,6 +82,17 @@ def details(event: CustomerEvent) -> dict[str, str | float]:
         case _:
             found = {}
     return {name: value for name, value in found.items() if value != "" and _finite(value)}
+
+
+def moved(journey: Journey) -> dict[str, str | float]:
+    """What the timeline says of a move along the journey: from where, why, after how long. Empty without a move."""
+    if not journey.cause:
+        return {}
+    cause = f"{word(TransitionCause, journey.cause)} {clean(journey.cause_type)}".strip()
+    found: dict[str, str | float] = {"moved_from": word(Stage, journey.previous_stage), "moved_by": cause}
+    if journey.HasField("in_previous_stage"):
+        found["moved_after_seconds"] = journey.in_previous_stage.ToTimedelta().total_seconds()
+    return {name: value for name, value in found.items() if value != ""}
 
 
 def known(event: CustomerEvent) -> dict[str, str]:

@@ -204,6 +204,8 @@ class CustomerAnswer(BaseModel):
     language: str | None
     stage: str | None
     stage_since: datetime | None
+    heard_at: datetime | None = Field(description="When they last did something themselves.")
+    at_risk: bool = Field(description="They are silent for so long, where they are, that they may be lost.")
     first_seen: datetime
     last_seen: datetime
     events: int
@@ -226,6 +228,8 @@ class CustomerAnswer(BaseModel):
             language=profile.value("language"),
             stage=profile.value("stage"),
             stage_since=datetime.fromisoformat(since) if since else None,
+            heard_at=profile.heard_at,
+            at_risk=report.at_risk,
             first_seen=profile.first_seen,
             last_seen=profile.last_seen,
             events=profile.events,
@@ -262,7 +266,10 @@ class TimelineItem(BaseModel):
     stage: str | None
     conversation_id: str | None
     text: str | None
-    details: dict[str, Any] = Field(description="What the typed payload says: a score, an amount, a status.")
+    details: dict[str, Any] = Field(
+        description="What the typed payload says: a score, an amount, a status. Where the event moved the customer, "
+        "`moved_from` (a stage), `moved_by` and `moved_after_seconds`."
+    )
     edited: bool = Field(description="The newest version of something that was edited; older ones are not shown.")
     deleted: bool = Field(description="Taken back by its author: what was said is gone, and no longer counts.")
 

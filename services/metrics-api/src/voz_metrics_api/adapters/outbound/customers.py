@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import reduce
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, Select, Text, cast, func, or_, select, true, tuple_
+from sqlalchemy import ARRAY, BigInteger, Select, Text, cast, func, or_, select, text, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from voz_metrics_api.adapters.outbound.profiles import profile_of
@@ -17,9 +17,27 @@ from voz_metrics_api.adapters.outbound.reading import Reader
 from voz_metrics_api.adapters.outbound.tables import customer_join, customer_profile, touchpoint
 from voz_metrics_api.domain.counters import MICRO, Counters
 from voz_metrics_api.domain.facts import INBOUND
-from voz_metrics_api.domain.profiles import Profile
-from voz_metrics_api.ports import FoundCustomer, SentimentOfDay, Touchpoint
+from voz_metrics_api.domain.profiles import SILENCE_TELLS, Profile
+from voz_metrics_api.ports import FoundCustomer, SentimentOfDay, StageCount, Touchpoint
 
+# Times are text that sorts as time does, byte by byte (see Known).
+_BY_STAGE = text(
+    f"""
+    select tenant, stage, at_risk, count(*) from (
+        select tenant, stage, stage = any(cast(:tells as text[])) and coalesce(heard <= :silent_since, false) as at_risk
+        from (
+            select profile.tenant, max(known #>> '{{heard,2}}' collate "C") as heard,
+                (array_agg(known #>> '{{stage,2}}' order by
+                    known #>> '{{stage,0}}' collate "C" desc, known #>> '{{stage,1}}' collate "C" desc))[1] as stage
+            from {customer_profile.fullname} as profile
+            left join {customer_join.fullname} as joined using (tenant, customer_key)
+            where known #>> '{{stage,2}}' is not null
+            group by profile.tenant, coalesce(joined_to, customer_key)
+        ) as person
+    ) as placed
+    group by tenant, stage, at_risk order by tenant, stage, at_risk
+    """  # noqa: S608  # our own names
+)
 _TOUCHPOINT_COLUMNS = [touchpoint.c[field.name] for field in fields(Touchpoint)]
 
 
@@ -92,6 +110,12 @@ class PostgresCustomerStore:
             SentimentOfDay(row["day"], Counters(**{name: row[name] for name in (*labels, "scored", "score_micros")}))
             for row in reversed(rows)
         ]
+
+    async def by_stage(self, silent_since: datetime) -> list[StageCount]:
+        """See CustomerStore."""
+        wanted = {"silent_since": silent_since.astimezone(UTC).isoformat(), "tells": sorted(SILENCE_TELLS)}
+        async with self._reader.connection() as connection:
+            return [StageCount(*row) for row in await connection.execute(_BY_STAGE, wanted)]
 
 
 def _each(tenant: str, keys: Sequence[str], touchpoints: Select[Any]) -> Any:

@@ -42,3 +42,14 @@ class KpiGauges:
                         self.metrics.kpi.labels(tenant, kpi, window).set(answer.value)
         if found:
             self.metrics.refreshed.set(now.timestamp())
+
+    async def refresh_customers(self) -> None:
+        """Count customers by stage anew: seldom, since it looks at each of them."""
+        try:
+            found = await self.questions.customers_by_stage(self.tenants, datetime.now(UTC))
+        except UnavailableError as error:
+            _log.warning("no gauges of customers", error=str(error))
+            found = []
+        self.metrics.customers.clear()
+        for each in found:
+            self.metrics.customers.labels(each.tenant, each.stage, str(each.at_risk).lower()).set(each.customers)
