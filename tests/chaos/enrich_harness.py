@@ -26,7 +26,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from voz.v1 import customer_event_pb2 as contract
 from voz.v1 import labels_pb2 as labels
-from voz.v1.enriched_event_pb2 import EnrichedEvent
+from voz.v1.enriched_event_pb2 import EnrichedEvent, Journey, TransitionCause
 from voz_contracts import topics
 from voz_contracts.cloudevents import SOURCE_OFFSET, SOURCE_PARTITION, header
 from voz_contracts.identity import customer_key, event_id, partition_key
@@ -36,6 +36,9 @@ from voz_enrich.adapters.inbound.decoding import decode
 from voz_enrich.adapters.outbound.kafka_journal import POSITION_KEY
 from voz_enrich.domain import journey
 from voz_enrich.domain.event_signals import signals_of, suggested_stage
+from voz_enrich.domain.facts import EventFacts
+from voz_enrich.domain.journey_state import JourneyState
+from voz_enrich.domain.journey_state import decode as decode_state
 from voz_streamkit.errors import InvalidRecordError
 from voz_streamkit.kafka import record_of
 
@@ -44,6 +47,9 @@ from .lexicon_model import hashed
 ROOT = Path(__file__).parents[2]
 TENANT = "demo"
 BEGAN = datetime(2026, 11, 20, tzinfo=UTC)
+# Stage before, stage after, cause, its type, time in the stage before, since, heard, silence (times in milliseconds).
+Move = tuple[str, str, str, str, int, int, int, int]
+NOWHERE: Move = ("", "", "", "", 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +206,7 @@ class Worker:
         self.port = allocate_ports([name])[name]
         self._environment = {
             **os.environ,
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join([str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]),
             "PYTHONUNBUFFERED": "1",
             "VOZ_KAFKA_BOOTSTRAP": installation.bootstrap,
             "VOZ_TOPIC_PREFIX": installation.prefix,
@@ -290,15 +296,14 @@ async def prove(installation: Installation) -> Proof:
     proof = Proof(sent=len(source))
 
     answers: Counter[tuple[int, int]] = Counter()
-    stages: dict[tuple[int, int], tuple[str, str]] = {}
+    moves: dict[tuple[int, int], Move] = {}
     order: dict[bytes, list[int]] = defaultdict(list)
     for output in outputs:
         at = int(header(output.headers, SOURCE_PARTITION)), int(header(output.headers, SOURCE_OFFSET))
         enriched = EnrichedEvent.FromString(output.value)
         assert (output.partition, enriched.answers.partition, enriched.answers.offset) == (at[0], *at)
         answers[at] += 1
-        moved = enriched.journey
-        stages[at] = (word(labels.Stage, moved.previous_stage), word(labels.Stage, moved.stage))
+        moves[at] = _published(enriched.journey)
         order[output.key].append(at[1])
     for letter in letters:
         _, partition, offset = header(letter.headers, "ce_id").rsplit("/", 2)
@@ -313,9 +318,9 @@ async def prove(installation: Installation) -> Proof:
         elif answers[at] > 1:
             proof.doubled += answers[at] - 1
             proof.note(f"doubled {at}")
-        if at in stages and stages[at] != expected[at]:
+        if at in moves and moves[at] != expected[at]:
             proof.wrong_stage += 1
-            proof.note(f"stage {at}: {stages[at]}, replay: {expected[at]}")
+            proof.note(f"journey {at}: {moves[at]}, replay: {expected[at]}")
     proof.out_of_order = sum(a >= b for offsets in order.values() for a, b in pairwise(offsets))
     kept = newest(await installation.read(topics.JOURNEY))
     for key, state in states.items():
@@ -327,10 +332,10 @@ async def prove(installation: Installation) -> Proof:
 
 def replay(
     source: Iterable[ConsumerRecord[bytes, bytes]],
-) -> tuple[dict[tuple[int, int], tuple[str, str]], dict[bytes, journey.JourneyState]]:
-    """(stage before, stage after) of every good source offset, and every customer's last state, by the domain alone."""
-    stages: dict[tuple[int, int], tuple[str, str]] = {}
-    states: dict[bytes, journey.JourneyState] = {}
+) -> tuple[dict[tuple[int, int], Move], dict[bytes, JourneyState]]:
+    """What every good source offset was to the journey, and every customer's last state, by the domain alone."""
+    moves: dict[tuple[int, int], Move] = {}
+    states: dict[bytes, JourneyState] = {}
     for record in source:
         try:
             heard = decode(record_of(record))
@@ -342,10 +347,38 @@ def replay(
         after = journey.advance(before, heard.facts, suggested, record.offset)
         if after is not None:
             states[record.key] = after
-        stages[record.partition, record.offset] = (before.stage if before else "", after.stage if after else "")
-    return stages, states
+        moves[record.partition, record.offset] = _move(before, after, heard.facts) if after else NOWHERE
+    return moves, states
 
 
-def newest(changelog: Iterable[ConsumerRecord[bytes, bytes]]) -> dict[bytes, journey.JourneyState]:
+def _move(before: JourneyState | None, after: JourneyState, facts: EventFacts) -> Move:
+    step = journey.step(before, after, facts, journey.AT_RISK_DAYS * journey.DAY_MS)
+    moved = step.transition
+    return (
+        step.previous or "",
+        after.stage,
+        moved.cause if moved else "",
+        moved.event_type if moved else "",
+        (moved.lasted_ms or 0) if moved else 0,
+        after.since_ms,
+        after.heard_ms,
+        step.silence_ms or 0,
+    )
+
+
+def _published(said: Journey) -> Move:
+    return (
+        word(labels.Stage, said.previous_stage),
+        word(labels.Stage, said.stage),
+        word(TransitionCause, said.cause),
+        said.cause_type,
+        said.in_previous_stage.ToMilliseconds(),
+        said.since.ToMilliseconds(),
+        said.heard_at.ToMilliseconds(),
+        said.silence.ToMilliseconds(),
+    )
+
+
+def newest(changelog: Iterable[ConsumerRecord[bytes, bytes]]) -> dict[bytes, JourneyState]:
     """Every customer's state as the changelog has it."""
-    return {record.key: journey.decode(record.value) for record in changelog if record.key != POSITION_KEY}
+    return {record.key: decode_state(record.value) for record in changelog if record.key != POSITION_KEY}

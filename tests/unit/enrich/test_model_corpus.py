@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from voz_enrich.adapters.outbound.bundle import HEADS
-from voz_enrich.adapters.outbound.language import HOME_LANGUAGES
+from voz_enrich.domain.signals import HOME_LANGUAGES
 
 pytestmark = pytest.mark.unit
 

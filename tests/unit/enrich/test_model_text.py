@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voz_enrich.adapters.outbound.language import HOME_LANGUAGES, OTHER_LANGUAGES, Py3LangidIdentifier
-from voz_enrich.domain.signals import UNDETERMINED_LANGUAGE
+from voz_enrich.adapters.outbound.language import OTHER_LANGUAGES, Py3LangidIdentifier
+from voz_enrich.domain.signals import HOME_LANGUAGES, UNDETERMINED_LANGUAGE
 from voz_enrich.domain.text import MAX_CHARACTERS, cleaned, words_of
 
 pytestmark = pytest.mark.unit

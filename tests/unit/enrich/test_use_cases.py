@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from prometheus_client import CollectorRegistry
 
 from voz.v1 import customer_event_pb2 as contract
 from voz.v1 import labels_pb2 as labels
-from voz.v1.enriched_event_pb2 import SIGNAL_ORIGIN_BOTH, SIGNAL_ORIGIN_TEXT, EnrichedEvent
+from voz.v1.enriched_event_pb2 import (
+    SIGNAL_ORIGIN_BOTH,
+    SIGNAL_ORIGIN_TEXT,
+    TRANSITION_CAUSE_TRANSACTION,
+    EnrichedEvent,
+)
 from voz_contracts.cloudevents import header
 from voz_contracts.identity import partition_key
 from voz_enrich.adapters.inbound.decoding import decode
 from voz_enrich.adapters.outbound.encoding import EnrichedEncoder
+from voz_enrich.domain.journey import DAY_MS
 from voz_enrich.domain.signals import TextSignals
 from voz_enrich.metrics import EnrichMetrics
 from voz_enrich.ports import Answer
@@ -42,7 +49,12 @@ class Asked(HashModel):
 def make(model: HashModel | None = None, max_output_bytes: int = 900_000) -> EnrichEvents:
     metrics = EnrichMetrics(Metrics("enrich", CollectorRegistry()))
     return EnrichEvents(
-        decode, model or HashModel(), EnrichedEncoder("voz.events", "hash-1"), metrics, max_output_bytes
+        decode,
+        model or HashModel(),
+        EnrichedEncoder("voz.events", "hash-1"),
+        metrics,
+        max_output_bytes,
+        at_risk_after_ms=30 * DAY_MS,
     )
 
 
@@ -64,6 +76,13 @@ def event(text: str = "", **fields: Any) -> contract.CustomerEvent:
         else:
             getattr(made, name).CopyFrom(value)
     return made
+
+
+def later(*, days: int = 0) -> Timestamp:
+    """So many days after an `event`."""
+    at = Timestamp()
+    at.FromDatetime(datetime(2026, 11, 20, 10, tzinfo=UTC) + timedelta(days=days))
+    return at
 
 
 def record(made: contract.CustomerEvent, offset: int = 7) -> Record:
@@ -108,13 +127,44 @@ def test_the_journey_goes_on_from_the_state() -> None:
     placed = contract.Transaction(type=contract.TRANSACTION_TYPE_ORDER_PLACED)
     paid = contract.Transaction(type=contract.TRANSACTION_TYPE_ORDER_PAID)
     first = one(event(transaction=placed), offset=7)
-    second = one(event(transaction=paid), first.state, offset=8)
+    second = one(event(transaction=paid, occurred_at=later(days=2)), first.state, offset=8)
     journey = enriched(second).journey
     assert (journey.previous_stage, journey.stage) == (labels.STAGE_PURCHASE, labels.STAGE_ONBOARD)
+    assert (journey.cause, journey.cause_type) == (TRANSITION_CAUSE_TRANSACTION, "order_paid")
+    assert journey.in_previous_stage.ToTimedelta() == timedelta(days=2)
     # Seen again after a crash: the same answer's stage, and nothing new to keep.
-    again = one(event(transaction=paid), second.state, offset=8)
+    again = one(event(transaction=paid, occurred_at=later(days=2)), second.state, offset=8)
     assert enriched(again).journey.stage == labels.STAGE_ONBOARD
+    assert not enriched(again).journey.cause
     assert again.state is None
+
+
+def test_silence_is_told_with_the_event_that_ends_it_and_with_what_the_company_says() -> None:
+    delivered = contract.Transaction(type=contract.TRANSACTION_TYPE_ORDER_DELIVERED)
+    state = one(event(transaction=delivered)).state
+    for direction, heard_at in ((labels.DIRECTION_INBOUND, later(days=40)), (labels.DIRECTION_OUTBOUND, later())):
+        answer = enriched(one(event("hola", direction=direction, occurred_at=later(days=40)), state, offset=8))
+        assert answer.journey.silence.ToTimedelta() == timedelta(days=40)
+        assert answer.journey.at_risk
+        assert answer.journey.heard_at == heard_at
+    soon = enriched(one(event("hola", occurred_at=later(days=29)), state, offset=8)).journey
+    assert (soon.silence.ToTimedelta(), soon.at_risk) == (timedelta(days=29), False)
+
+
+def test_moves_are_counted_with_the_time_in_the_stage_that_was_left() -> None:
+    metrics = EnrichMetrics(Metrics("enrich", registry := CollectorRegistry()))
+    enrich = EnrichEvents(decode, HashModel(), EnrichedEncoder("voz.events", "hash-1"), metrics, 900_000)
+    paid = contract.Transaction(type=contract.TRANSACTION_TYPE_ORDER_PAID)
+    delivered = contract.Transaction(type=contract.TRANSACTION_TYPE_ORDER_DELIVERED)
+    events = [event(transaction=paid), event(transaction=delivered, occurred_at=later(days=2)), event("hola")]
+    state = None
+    for prepared in enrich.prepare([record(made, offset) for offset, made in enumerate(events)]):
+        state = enrich.answer(prepared, state).state
+    moves = {"from_stage": "onboard", "to_stage": "use", "cause": "transaction"}
+    assert registry.get_sample_value("voz_enrich_transitions_total", moves) == 1
+    assert registry.get_sample_value("voz_enrich_transitions_total", {**moves, "from_stage": "none"}) is None
+    assert registry.get_sample_value("voz_enrich_stage_seconds_sum", {"stage": "onboard"}) == 2 * 86400
+    assert registry.get_sample_value("voz_enrich_stage_seconds_count", {"stage": "use"}) is None
 
 
 def test_a_survey_with_a_comment_is_asked_of_the_model() -> None:

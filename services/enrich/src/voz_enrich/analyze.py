@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, TextIO
 from voz_enrich.adapters.outbound.bundle import BundleError
 from voz_enrich.adapters.outbound.hf_model import HfModelError, parse_label_map
 from voz_enrich.adapters.outbound.models import DEFAULT_MODEL, open_model
+from voz_enrich.cores import available_cores
 from voz_enrich.domain.signals import TextSignals
 from voz_enrich.ports import SignalModel
 
@@ -143,7 +144,7 @@ def _arguments(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         type=int,
         choices=range(1, 257),
         metavar="N",
-        default=os.cpu_count() or 1,
+        default=available_cores(),
         help="cores to use (%(default)s)",
     )
     return parser

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from voz_enrich.adapters.outbound.hf_model import parse_label_map
 from voz_enrich.adapters.outbound.models import DEFAULT_MODEL
+from voz_enrich.cores import available_cores
+from voz_enrich.domain.journey import AT_RISK_DAYS
 from voz_streamkit.settings import ServiceSettings
-
-
-def available_cores() -> int:
-    """Cores that this process may run on (its affinity, not the machine's size)."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class EnrichSettings(ServiceSettings):
@@ -30,6 +27,15 @@ class EnrichSettings(ServiceSettings):
     label_map: str = Field(
         "",
         description="For hf models: what its labels mean, such as LABEL_0=negative,LABEL_1=neutral,LABEL_2=positive.",
+    )
+    shadow_model: str = Field(
+        "",
+        pattern=r"^((bundle|hf):.+)?$",
+        description="A second model that answers beside the first, for comparison only; named as it is. Empty: none.",
+    )
+    shadow_label_map: str = Field("", description="What the labels of the second model mean, where it is an hf model.")
+    shadow_share: float = Field(
+        0.1, ge=0, le=1, description="Share of the texts that the second model answers too, chosen by the event's id."
     )
     models_dir: Path | None = Field(
         None,
@@ -66,8 +72,21 @@ class EnrichSettings(ServiceSettings):
         le=60,
         description="Due events that are not delivered for so long are read from the source, seconds.",
     )
+    at_risk_days: int = Field(
+        AT_RISK_DAYS,
+        validation_alias="VOZ_AT_RISK_DAYS",
+        ge=1,
+        le=3650,
+        description="Days without a sign of a customer in onboard, use, renew or advocate that put them at risk.",
+    )
     dead_letter_ratio: float = Field(
         0.1, gt=0, le=1, description="Share of invalid events of the last 1,000 above which the worker stops."
     )
     host: str = Field("127.0.0.1", description="Where health and metrics are served.")
     port: int = Field(8011, ge=0, le=65535, description="Port of health and metrics; 0 for any free one.")
+
+    @field_validator("label_map", "shadow_label_map")
+    @classmethod
+    def _reads_as_a_label_map(cls, text: str) -> str:
+        parse_label_map(text)
+        return text

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 
-from voz_enrich import analyze
+from voz_enrich import analyze, shadow
 from voz_enrich.adapters.outbound.hf_model import parse_label_map
 from voz_enrich.adapters.outbound.models import open_model
 from voz_enrich.config import EnrichSettings
@@ -22,21 +23,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["analyze"]:
         return analyze.main(arguments[1:])
+    if arguments[:1] == ["shadow"]:
+        return shadow.main(arguments[1:])
     _parser().parse_args(arguments)
     settings = read_settings(EnrichSettings)
     configure_logging("enrich", settings.log_level)
     configure_tracing("enrich", settings.otlp_endpoint)
+    opened = partial(open_model, threads=settings.threads, models_dir=settings.models_dir)
     try:
-        model = open_model(
-            settings.model,
-            threads=settings.threads,
-            models_dir=settings.models_dir,
-            label_map=parse_label_map(settings.label_map),
-        )
+        model = opened(settings.model, label_map=parse_label_map(settings.label_map))
     except Exception as error:  # whatever keeps the named model from opening is a matter of configuration
         print(f"The model {settings.model!r} can't be used: {error}", file=sys.stderr)
         return 2
-    return run_service(lambda stop: run_worker(settings, model, stop))
+    shadow_labels = parse_label_map(settings.shadow_label_map)
+    open_shadow = partial(opened, settings.shadow_model, label_map=shadow_labels) if settings.shadow_model else None
+    return run_service(lambda stop: run_worker(settings, model, stop, open_shadow))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands.add_parser("analyze", help="the signals of texts, from JSON lines to JSON lines", add_help=False)
+    commands.add_parser("shadow", help="how far a second model agrees with the live one", add_help=False)
     return parser
 
 

@@ -7,8 +7,7 @@ from typing import Protocol
 from voz.v1.customer_event_pb2 import CustomerEvent
 from voz_enrich.domain.event_signals import Signals
 from voz_enrich.domain.facts import EventFacts
-from voz_enrich.domain.journey import JourneyState
-from voz_enrich.domain.labels import Stage
+from voz_enrich.domain.journey import Step
 from voz_enrich.domain.signals import TextSignals
 from voz_streamkit.errors import InvalidRecordError
 from voz_streamkit.records import Record
@@ -29,6 +28,25 @@ class SignalModel(Protocol):
         language hint) alone, never on the texts beside it. `languages` holds a hint for each text, or None where the
         source gave none; without it there are no hints.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Analysed:
+    """One text that the live model answered. seconds: its part of the time that the answers took."""
+
+    event_id: str
+    text: str
+    language_hint: str | None
+    signals: TextSignals
+    seconds: float
+
+
+class Shadow(Protocol):
+    """A second model that answers beside the live one, for comparison only."""
+
+    def offer(self, answered: Sequence[Analysed]) -> None:
+        """Here are texts to compare. Returns at once and never raises; what it can't take is dropped and counted."""
         ...
 
 
@@ -83,10 +101,8 @@ class Output:
 class Encoder(Protocol):
     """Writes an answer as the contracts want it."""
 
-    def __call__(
-        self, prepared: Prepared, heard: Heard, signals: Signals, before: Stage | None, now: JourneyState | None
-    ) -> Output:
-        """The answer to one record. `before` and `now`: the customer's stage before it and state after it."""
+    def __call__(self, prepared: Prepared, heard: Heard, signals: Signals, step: Step | None) -> Output:
+        """The answer to one record. `step`: what it was to its customer's journey; None while nothing is known."""
         ...
 
 

@@ -5,13 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from voz_enrich.domain.event_signals import Signals, signals_of, suggested_stage
-from voz_enrich.domain.journey import advance, decode, encode
+from voz_enrich.domain.event_signals import signals_of, suggested_stage
+from voz_enrich.domain.journey import AT_RISK_DAYS, DAY_MS, advance, step
+from voz_enrich.domain.journey_state import decode, encode
 from voz_enrich.domain.signals import TextSignals
 from voz_enrich.metrics import EnrichMetrics
-from voz_enrich.ports import Answer, Decoder, Encoder, Heard, Prepared, SignalModel
+from voz_enrich.ports import Analysed, Answer, Decoder, Encoder, Heard, Prepared, Shadow, SignalModel
 from voz_streamkit.errors import InvalidRecordError
 from voz_streamkit.records import Record
+
+_PLAIN_TEXT = "ok"
+
+
+class ModelError(Exception):
+    """The model fails on any text."""
 
 
 class EnrichEvents:
@@ -24,25 +31,21 @@ class EnrichEvents:
         encode_answer: Encoder,
         metrics: EnrichMetrics,
         max_output_bytes: int,
+        at_risk_after_ms: int = AT_RISK_DAYS * DAY_MS,
+        shadow: Shadow | None = None,
     ) -> None:
         self._decode, self._model, self._encode = decode_record, model, encode_answer
-        self._metrics, self._max_output_bytes = metrics, max_output_bytes
+        self._metrics, self._max_output_bytes, self._shadow = metrics, max_output_bytes, shadow
+        self._at_risk_after_ms = at_risk_after_ms
 
     def prepare(self, records: Sequence[Record]) -> list[Prepared]:
-        """Read and analyse records: CPU time, no order, no state. A bad record is refused, the others go on."""
+        """Read and analyse records: CPU time, no order, no state. A bad record, or one on whose text the model fails,
+        is refused; the others go on. Raises ModelError."""
         heard = [self._hear(record) for record in records]
         # What the company says tells nothing of the customer's experience; it isn't analysed.
         asked = [h for h in heard if isinstance(h, Heard) and h.text and h.facts.inbound]
-        texts: dict[int, TextSignals] = {}
-        if asked:
-            began = time.perf_counter()
-            answers = self._model.analyse([h.text for h in asked], [h.message.language_hint or None for h in asked])
-            self._metrics.model_seconds.observe(time.perf_counter() - began)
-            texts = {id(h): answer for h, answer in zip(asked, answers, strict=True)}
-        return [
-            Prepared(record, h, texts.get(id(h))) if isinstance(h, Heard) else Prepared(record, None, None, refused=h)
-            for record, h in zip(records, heard, strict=True)
-        ]
+        said = {id(h): each for h, each in zip(asked, self._analyse(asked) if asked else [], strict=True)}
+        return [_prepared(record, h, said.get(id(h))) for record, h in zip(records, heard, strict=True)]
 
     def answer(self, prepared: Prepared, state: bytes | None) -> Answer:
         """The answer to one event, given its customer's encoded state before it. The state it returns is None when
@@ -53,14 +56,53 @@ class EnrichEvents:
         signals = signals_of(heard.facts, prepared.text)
         before = decode(state) if state is not None else None
         after = advance(before, heard.facts, suggested_stage(signals), record.offset)
-        output = self._encode(prepared, heard, signals, before.stage if before else None, after)
+        moved = step(before, after, heard.facts, self._at_risk_after_ms) if after else None
+        output = self._encode(prepared, heard, signals, moved)
         if len(output.value) > self._max_output_bytes:
             detail = (
                 f"its answer has {len(output.value)} bytes, more than the {self._max_output_bytes} that fit a record"
             )
             return Answer(record, None, None, InvalidRecordError("too_large", detail))
-        self._count(signals)
+        if moved and moved.transition:
+            self._metrics.note_transition(moved.transition)
         return Answer(record, output, encode(after) if after is not None and after is not before else None)
+
+    def _analyse(self, asked: Sequence[Heard]) -> list[TextSignals | InvalidRecordError]:
+        """What the model says of each text. When it fails on several, each is asked alone."""
+        try:
+            return [*self._signals(asked)]
+        except Exception as error:
+            if len(asked) > 1:
+                return [said for each in asked for said in self._analyse([each])]
+            self._check_model()
+            # Its class alone, here and below: a message may quote what a customer wrote.
+            return [InvalidRecordError("unanswerable", f"the model fails on its text: {type(error).__name__}")]
+
+    def _signals(self, asked: Sequence[Heard]) -> list[TextSignals]:
+        hints = [heard.message.language_hint or None for heard in asked]
+        began = time.perf_counter()
+        answers = self._model.analyse([heard.text for heard in asked], hints)
+        seconds = time.perf_counter() - began
+        self._metrics.model_seconds.observe(seconds)
+        for signals in answers:
+            self._metrics.note_text(self._model.version, signals)
+        if self._shadow is not None:
+            self._shadow.offer(
+                [
+                    Analysed(heard.message.id, heard.text, hint, signals, seconds / len(asked))
+                    for heard, hint, signals in zip(asked, hints, answers, strict=True)
+                ]
+            )
+        return answers
+
+    def _check_model(self) -> None:
+        """A text is to blame only while the model answers another one. Raises ModelError, with the frames of the error
+        that caused it and without its message."""
+        try:
+            self._model.analyse([_PLAIN_TEXT])
+        except Exception as error:
+            failed = ModelError(f"the model fails on any text: {type(error).__name__}")
+            raise failed.with_traceback(error.__traceback__) from None
 
     def _hear(self, record: Record) -> Heard | InvalidRecordError:
         try:
@@ -68,16 +110,12 @@ class EnrichEvents:
         except InvalidRecordError as error:
             return error
 
-    def _count(self, signals: Signals) -> None:
-        labels = self._metrics.labels.labels
-        for head, label in (
-            ("sentiment", signals.sentiment),
-            ("emotion", signals.emotion),
-            ("topic", signals.topic),
-            ("effort", signals.effort),
-            ("stage", signals.stage),
-        ):
-            if label is not None:
-                labels(head, label.value).inc()
-        for intent in signals.intents:
-            labels("intents", intent.value).inc()
+
+def _prepared(
+    record: Record, heard: Heard | InvalidRecordError, said: TextSignals | InvalidRecordError | None
+) -> Prepared:
+    if isinstance(heard, InvalidRecordError):
+        return Prepared(record, None, None, refused=heard)
+    if isinstance(said, InvalidRecordError):
+        return Prepared(record, None, None, refused=said)
+    return Prepared(record, heard, said)

@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from typing import Any
@@ -21,7 +21,10 @@ from voz_enrich.adapters.inbound.guard import GuardLimits, SequenceGuard
 from voz_enrich.adapters.outbound.encoding import EnrichedEncoder
 from voz_enrich.adapters.outbound.kafka_journal import JournalTopics, KafkaJournal
 from voz_enrich.adapters.outbound.kafka_log import KafkaPartitions, KafkaSource, partition_counts
+from voz_enrich.adapters.outbound.shadow import ShadowModel
 from voz_enrich.config import EnrichSettings
+from voz_enrich.cores import available_cores
+from voz_enrich.domain.journey import DAY_MS
 from voz_enrich.metrics import EnrichMetrics
 from voz_enrich.ports import Answer, Prepared, SignalModel
 from voz_enrich.use_cases import EnrichEvents
@@ -43,13 +46,20 @@ class TopicsError(Exception):
     """The topics aren't there, or don't have as many partitions as each other."""
 
 
-async def run_worker(settings: EnrichSettings, model: SignalModel, stop: asyncio.Event) -> None:
+async def run_worker(
+    settings: EnrichSettings,
+    model: SignalModel,
+    stop: asyncio.Event,
+    open_shadow: Callable[[], SignalModel] | None = None,
+) -> None:
     """Enrich events until `stop`. Any error ends the process at once, with nothing acknowledged.
 
-    Raises TopicsError or TransientError when it can't begin.
+    open_shadow: opens a model to compare with `model`. Raises TopicsError or TransientError when it can't begin.
     """
     shared = Metrics("enrich")
     metrics, health = EnrichMetrics(shared), Health()
+    metrics.model_threads.set(settings.threads)
+    metrics.cores.set(available_cores())
     async with AsyncExitStack() as stack:
         producer = create_producer(settings, max_batch_size=_RECORD_BATCH_BYTES)
         await start(producer, stop)
@@ -71,8 +81,19 @@ async def run_worker(settings: EnrichSettings, model: SignalModel, stop: asyncio
             names,
             metrics.write_seconds.observe,
         )
+        shadow: ShadowModel | None = None
+        if open_shadow is not None:
+            shadow = ShadowModel(open_shadow, model.version, settings.shadow_share, metrics)
+            shadow.start()
+            stack.push_async_callback(asyncio.to_thread, shadow.close)
         enrich = EnrichEvents(
-            decode, model, EnrichedEncoder(names.source, model.version), metrics, max_output_bytes=_RECORD_BATCH_BYTES
+            decode,
+            model,
+            EnrichedEncoder(names.source, model.version),
+            metrics,
+            max_output_bytes=_RECORD_BATCH_BYTES,
+            at_risk_after_ms=settings.at_risk_days * DAY_MS,
+            shadow=shadow,
         )
         answering = Threaded(enrich, stack.enter_context(ThreadPoolExecutor(settings.batches_ahead, "prepare")))
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from voz_enrich.domain.labels import Effort, Emotion, Intent, Sentiment, Stage, Topic
 
+HOME_LANGUAGES = ("de", "en", "es", "fr", "it", "pt")
+"""What the shipped model is made for."""
+
 UNDETERMINED_LANGUAGE = "und"
 """The ISO 639-2 code for a text whose language can't be told (emoji only, a bare link, nothing at all)."""
 

@@ -1,5 +1,6 @@
 """Sentiment by any transformers sequence-classification model; everything else by a bundle."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -19,10 +20,13 @@ from voz_enrich.ports import SignalModel
 MAX_TOKENS = 128
 
 _KNOWN_LABELS = {
-    **dict.fromkeys(("negative", "neg", "1 star", "2 stars"), Sentiment.NEGATIVE),
+    **dict.fromkeys(("negative", "neg", "very negative", "1 star", "2 stars"), Sentiment.NEGATIVE),
     **dict.fromkeys(("neutral", "neu", "3 stars"), Sentiment.NEUTRAL),
-    **dict.fromkeys(("positive", "pos", "4 stars", "5 stars"), Sentiment.POSITIVE),
+    **dict.fromkeys(("positive", "pos", "very positive", "4 stars", "5 stars"), Sentiment.POSITIVE),
 }
+
+
+_UNLIKE_TEXTS = ("good", "bad", "1", "2", "?", "!")  # some of them are known to any tokenizer
 
 
 class HfModelError(Exception):
@@ -32,6 +36,10 @@ class HfModelError(Exception):
 class HfSentimentModel:
     """A `SignalModel`: sentiment from the named model, the other signals from `others`.
 
+    The shares of labels that mean one sentiment are added up; the greatest sum is the answer. A model without a neutral
+    label must choose a side for a plain question too, so what it gives to both sides is read as neutral: see
+    `with_neutral`.
+
     A text's answer depends on that text alone as far as its scores are rounded: batches hold texts of one padded
     length, and what torch still varies lies beyond the fourth decimal.
     """
@@ -39,34 +47,44 @@ class HfSentimentModel:
     def __init__(self, name: str, label_map: Mapping[str, Sentiment], others: SignalModel, threads: int) -> None:
         """name: a model on the hub or a folder. label_map: the model's labels to ours, where its own names don't say.
 
-        Raises HfModelError when torch is missing, the model can't be loaded or its labels don't map.
+        Raises HfModelError when torch is missing, the model can't be loaded, is no classifier or its labels don't map.
         """
         try:
             import torch
         except ImportError as error:
             raise HfModelError(f"hf:{name} needs torch, which isn't installed: pip install 'voz-enrich[hf]'") from error
-        from transformers import AutoModelForSequenceClassification
+        from transformers import AutoModelForSequenceClassification, utils
 
+        chatter: Any = utils.logging
+        chatter.set_verbosity_error()
+        chatter.disable_progress_bar()
         try:
-            self._model: Any = AutoModelForSequenceClassification.from_pretrained(name, dtype=torch.float32).eval()
-            config = self._model.config
-            # some tokenizers and position tables reserve the first two positions
-            longest = min(MAX_TOKENS, int(getattr(config, "max_position_embeddings", MAX_TOKENS)) - 2)
-            self._tokens = Tokens(name, longest)
-        except (ImportError, OSError, ValueError) as error:
-            raise HfModelError(f"hf:{name} can't be loaded: {error}") from error
+            loaded: tuple[Any, Mapping[str, Any]] = AutoModelForSequenceClassification.from_pretrained(
+                name, dtype=torch.float32, output_loading_info=True
+            )
+            self._longest = _longest(loaded[0].config)
+            self._tokens = Tokens(name, self._longest)
+        except Exception as error:  # of whatever class: files, names and architectures go wrong in many ways
+            raise HfModelError(f"hf:{name} can't be loaded: {' '.join(str(error).split())[:300]}") from error
+        if absent := sorted(loaded[1]["missing_keys"]):
+            # they would be drawn at random, and so would every answer
+            raise HfModelError(f"hf:{name} isn't a trained classifier: it has no weights for {', '.join(absent[:3])}")
+        config = loaded[0].config
+        if config.problem_type == "multi_label_classification":
+            raise HfModelError(f"hf:{name} gives a text several labels: a sentiment is one of its labels")
         torch.set_num_threads(threads)
-        self._torch = torch
-        self._longest = longest
+        self._torch, self._model = torch, loaded[0].eval()
         self._sentiments = map_labels(config.id2label, label_map)
         self._others = others
         self._one_at_a_time = Lock()  # torch shares its threads between calls: two calls would only slow each other
-        self._name = Path(name).name if Path(name).is_dir() else name
+        self._version = f"{_name(name)}@{_fingerprint(self._model, self._sentiments)}"
+        self._try(name)
 
     @property
     def version(self) -> str:
-        """Both models' names."""
-        return f"hf:{self._name}+{self._others.version}"
+        """Both models' names, such as `hf:stars@1f0c9a2e+voz-signals-1`: folders of one name that hold other weights
+        have other versions."""
+        return f"hf:{self._version}+{self._others.version}"
 
     def analyse(self, texts: Sequence[str], languages: Sequence[str | None] | None = None) -> list[TextSignals]:
         """One answer for each text, in their order; see the port."""
@@ -83,7 +101,7 @@ class HfSentimentModel:
 
     def _scores(self, texts: Sequence[str]) -> list[dict[str, float]]:
         rows = self._tokens.ids(texts)
-        results = [{str(label): 0.0 for label in Sentiment} for _ in texts]
+        results = [dict.fromkeys(Sentiment, 0.0) for _ in texts]
         with self._one_at_a_time, self._torch.inference_mode():
             for width, indexes in plan([len(row) for row in rows]):
                 ids, mask = self._tokens.padded([rows[index] for index in indexes], min(width, self._longest))
@@ -92,15 +110,45 @@ class HfSentimentModel:
                 for index, row in zip(indexes, shares.tolist(), strict=True):
                     for sentiment, share in zip(self._sentiments, row, strict=True):
                         results[index][sentiment] += share
-        return [{label: round(share, DECIMALS) for label, share in scores.items()} for scores in results]
+        if Sentiment.NEUTRAL not in self._sentiments:
+            results = [with_neutral(scores) for scores in results]
+        return [{label.value: round(share, DECIMALS) for label, share in scores.items()} for scores in results]
+
+    def _try(self, name: str) -> None:
+        """It must tell texts apart and answer: transformers makes an empty tokenizer where a model has none, and one of
+        another model may name tokens that this one hasn't."""
+        if len({tuple(row) for row in self._tokens.ids(_UNLIKE_TEXTS)}) == 1:
+            raise HfModelError(f"hf:{name} can't read a text: its tokenizer (tokenizer.json) knows no words")
+        try:
+            scores = self._scores(_UNLIKE_TEXTS)[0]
+        except Exception as error:
+            raise HfModelError(f"hf:{name} can't read a text: {' '.join(str(error).split())[:300]}") from error
+        if not sum(scores.values()) > 0:
+            raise HfModelError(f"hf:{name} can't read a text: its answers are no numbers")
+
+
+def with_neutral(scores: Mapping[Sentiment, float]) -> dict[Sentiment, float]:
+    """The scores of a model that knows two sides only: what it gives to both is neutral, twice the lesser share.
+
+    0.9 and 0.1 become 0.8 positive, 0.2 neutral; from 0.25 to 0.75 neutral is the greatest. They still sum to 1, and
+    P(positive) - P(negative) stays as it is.
+    """
+    less = min(scores[Sentiment.NEGATIVE], scores[Sentiment.POSITIVE])
+    return {
+        Sentiment.NEGATIVE: scores[Sentiment.NEGATIVE] - less,
+        Sentiment.NEUTRAL: 2 * less,
+        Sentiment.POSITIVE: scores[Sentiment.POSITIVE] - less,
+    }
 
 
 def map_labels(labels: Mapping[int, str], label_map: Mapping[str, Sentiment]) -> list[Sentiment]:
     """Our sentiment for each of a model's labels, in their order. The map goes first, then names that speak for
-    themselves (negative/neutral/positive, neg/neu/pos, 1 star … 5 stars). Raises HfModelError when one stays open or
-    negative or positive has none."""
+    themselves (negative/neutral/positive, neg/neu/pos, very negative, very positive, 1 star … 5 stars). Raises
+    HfModelError when one stays open, negative or positive has none, or the map names one that the model hasn't."""
     wanted = {label.lower(): sentiment for label, sentiment in label_map.items()}
     names = [labels[index] for index in sorted(labels)]
+    if strange := sorted(wanted.keys() - {name.lower() for name in names}):
+        raise HfModelError(f"VOZ_ENRICH_LABEL_MAP names {', '.join(strange)}; the model has {', '.join(names)}")
     mapped = [wanted.get(name.lower(), _KNOWN_LABELS.get(name.lower())) for name in names]
     found = [sentiment for sentiment in mapped if sentiment is not None]
     if len(found) < len(names):
@@ -124,3 +172,23 @@ def parse_label_map(text: str) -> dict[str, Sentiment]:
         return {str(label): Sentiment(sentiment) for label, sentiment in pairs}
     except ValueError as error:
         raise ValueError(f"a label map reads LABEL_0=negative,LABEL_1=positive: {error}") from error
+
+
+def _longest(config: Any) -> int:
+    """The most tokens that a model takes, of which we use MAX_TOKENS."""
+    positions = getattr(config, "max_position_embeddings", None)
+    # Relative positions have no end: there it is missing or -1. Some tables keep the first two for themselves.
+    return min(MAX_TOKENS, positions - 2) if positions is not None and positions > 2 else MAX_TOKENS
+
+
+def _name(name: str) -> str:
+    return Path(name).resolve().name if Path(name).is_dir() else name
+
+
+def _fingerprint(model: Any, sentiments: Sequence[Sentiment]) -> str:
+    """Of all that answers depend on, but for the tokenizer: the weights and what the labels mean."""
+    digest = hashlib.sha256(",".join(sentiments).encode())
+    for name, weights in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(weights.contiguous().numpy())
+    return digest.hexdigest()[:8]

@@ -1,11 +1,7 @@
 """Which language a text is in, by py3langid (n-grams, no network, the same answer every time)."""
 
-from voz_enrich.domain.signals import UNDETERMINED_LANGUAGE
+from voz_enrich.domain.signals import HOME_LANGUAGES, UNDETERMINED_LANGUAGE
 from voz_enrich.domain.text import words_of
-
-HOME_LANGUAGES = ("de", "en", "es", "fr", "it", "pt")
-"""What the shipped model is made for; expected before the others, so that a short text isn't taken for a rare relative
-(`Boa Páscoa` for Galician)."""
 
 # fmt: off
 OTHER_LANGUAGES = (
@@ -14,6 +10,8 @@ OTHER_LANGUAGES = (
     "ru", "sk", "sl", "sq", "sr", "sv", "sw", "ta", "th", "tr", "uk", "ur", "vi", "zh",
 )
 # fmt: on
+# The home languages are expected before the others, so that a short text isn't taken for a rare relative (`Boa Páscoa`
+# for Galician):
 _HOME_PRIOR = 10.0  # of 968 customer messages 99.3 % right, of their first four words 94.0 %; at 1: 99.0 % and 84.8 %
 _LEAST_PROBABILITY = 0.35  # under it there is no evidence to speak of: `ok`, `thx`, a name
 _ENOUGH_CHARACTERS = 400  # more don't change the answer, they only take time
