@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up down status clean test test-unit test-contract test-integration test-e2e test-browser test-chaos \
-        check lint types layers proto proto-check format bench bench-% chaos replay model model-eval openapi
+        check lint types layers proto proto-check format bench bench-% chaos replay model model-research model-eval openapi
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && \
   $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && { command -v $$p; break; }; done)
@@ -91,18 +91,21 @@ chaos: setup ## the long kill and rebalance runs
 	@echo "[chaos] enrich workers: 40 kills, 12 joins and leaves"
 	@$(BIN)/python -m tests.chaos.enrich_chaos --kills 40 --rebalances 12
 
-bench: bench-ingest bench-enrich bench-pipeline ## all benchmarks
+bench: bench-ingest bench-model bench-enrich bench-pipeline ## all benchmarks
 
-bench-%: setup ## one benchmark: bench-ingest, bench-enrich, bench-pipeline
+bench-%: setup ## one benchmark: bench-ingest, bench-model, bench-enrich, bench-pipeline
 	@$(BIN)/python bench/$*.py
 
-.venv/.training: $(INSTALLED)
-	@echo "[setup] packages for training"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e "services/enrich[training]"
+.venv/.train: $(INSTALLED)
+	@echo "[setup] packages for training (PyTorch: some minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e "services/enrich[train]"
 	@touch $@
 
-model: .venv/.training ## make the model bundle again (needs ../shared)
+model: .venv/.train ## make the model bundle again (needs ../shared; an hour or so on two cores)
 	@$(BIN)/python models/training/train.py
 
-model-eval: .venv/.training ## judge the model bundle
-	@$(BIN)/python models/training/evaluate.py
+model-research: .venv/.train ## the same with the sets that don't let weights ship; stays in build/
+	@$(BIN)/python models/training/train.py --research
+
+model-eval: .venv/.train ## judge the model bundle: docs/model.md, its card (RESEARCH=1: the research one, prints only)
+	@$(BIN)/python models/training/evaluate.py $(if $(RESEARCH),--research)

@@ -1,58 +1,49 @@
-"""The encoder as an ONNX graph, built straight from a BERT checkpoint's safetensors.
+"""The encoder as an ONNX graph of ONNX Runtime, built straight from its weights.
 
 It takes no torch, and gives the same bytes every time.
 
-Weights are int8, sums are fp32: every matrix of the linear layers is stored as int8 with one scale per output channel
-behind a `DequantizeLinear`, which ONNX Runtime folds to fp32 when it loads the graph; word embeddings are int8 with one
-scale per row and are looked up first, dequantised after. Nothing is quantised by looking at the activations, since that
-would let a text's answer depend on the texts it shares a batch with.
+Matrix products are of integers: weights are int8 with one scale per output channel, inputs are uint8 with one scale and
+one zero point, found beforehand on real text (static quantisation). Nothing is quantised by looking at the activations
+of a batch, since that would let a text's answer depend on the texts it shares the batch with. Sums of integers are
+exact. Weights use 7 of their 8 bits: processors without VNNI add pairs of products in 16 bits, which 8 bits could
+overflow. Word embeddings are int8 with one scale per row, and are looked up first, dequantised after.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from safetensors.numpy import load_file
 
 OPSET = 20  # the first with Gelu as one operator
+RUNTIME = "com.microsoft"  # operators of ONNX Runtime's own: products of integers with scales and bias in one
 Array = npt.NDArray[np.float32]
+Weights = Mapping[str, Array]
+Ranges = Mapping[str, tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class EncoderShape:
-    """The sizes that the graph needs from the checkpoint's config.json."""
+    """The sizes of a BERT encoder with exact GELU."""
 
     hidden: int
     heads: int
     layers: int
     epsilon: float
 
-    @classmethod
-    def read(cls, folder: Path) -> "EncoderShape":
-        """Reads `config.json` of a BERT checkpoint. Raises ValueError for another architecture."""
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        if config["model_type"] != "bert" or config["hidden_act"] != "gelu":
-            raise ValueError(f"{folder}: a BERT encoder with gelu is needed, not {config['model_type']}")
-        return cls(
-            hidden=config["hidden_size"],
-            heads=config["num_attention_heads"],
-            layers=config["num_hidden_layers"],
-            epsilon=config["layer_norm_eps"],
-        )
-
 
 class Graph:
     """Collects nodes and weights; every method returns the name of the tensor it makes."""
 
-    def __init__(self) -> None:
+    def __init__(self, ranges: Ranges | None) -> None:
+        """ranges: module -> lowest and highest value of its input; without them, sums are of fp32 numbers."""
         self.nodes: list[onnx.NodeProto] = []
         self.weights: list[onnx.TensorProto] = []
+        self._ranges = ranges
+        self._quantised: dict[tuple[str, tuple[float, float]], str] = {}
 
     def constant(self, name: str, value: npt.NDArray[Any]) -> str:
         """A weight stored as it is."""
@@ -68,17 +59,37 @@ class Graph:
         self.nodes.append(helper.make_node(operator, list(inputs), [name], name=name, **attributes))
         return name
 
-    def linear(self, inputs: str, weight: Array, bias: Array, name: str) -> str:
-        """`inputs @ weight + bias`, weight of shape [in, out] stored as int8 per output channel."""
-        quantised, scale = quantise(weight, axis=0)
-        matrix = self.node(
-            "DequantizeLinear",
-            [self.constant(f"{name}.int8", quantised), self.constant(f"{name}.scale", scale.ravel())],
-            f"{name}.weight",
-            axis=1,
-        )
-        product = self.node("MatMul", [inputs, matrix], f"{name}.product")
-        return self.node("Add", [product, self.constant(f"{name}.bias", bias)], name)
+    def linear(self, inputs: str, weight: Array, bias: Array, name: str, module: str) -> str:
+        """`inputs @ weight + bias`, weight of shape [in, out]."""
+        offset = self.constant(f"{name}.bias", bias)
+        if self._ranges is None:
+            return self.node(
+                "Add",
+                [self.node("MatMul", [inputs, self.constant(f"{name}.weight", weight)], f"{name}.product"), offset],
+                name,
+            )
+        quantised, scale = quantise(weight, axis=0, most=63)
+        values, step, zero = self._integers(inputs, self._ranges[module])
+        arguments = [
+            values,
+            self.constant(f"{name}.int8", quantised),
+            step,
+            self.constant(f"{name}.scale", scale.ravel()),
+            zero,
+            self.constant(f"{name}.zero", np.zeros(scale.size, dtype=np.int8)),
+            offset,
+        ]
+        return self.node("MatMulIntegerToFloat", arguments, name, domain=RUNTIME)
+
+    def _integers(self, inputs: str, wanted: tuple[float, float]) -> tuple[str, str, str]:
+        """`inputs` as uint8, their scale and zero point. Modules that read the same values share them."""
+        if (inputs, wanted) not in self._quantised:
+            low, high = min(wanted[0], 0.0), max(wanted[1], 0.0)  # 0 must be exact
+            step = max(high - low, 1e-6) / 255.0
+            scale = self.constant(f"{inputs}.step", np.array(step, dtype=np.float32))
+            zero = self.constant(f"{inputs}.zero_point", np.array(round(-low / step), dtype=np.uint8))
+            self._quantised[inputs, wanted] = self.node("QuantizeLinear", [inputs, scale, zero], f"{inputs}.uint8")
+        return f"{inputs}.uint8", f"{inputs}.step", f"{inputs}.zero_point"
 
     def normalised(self, inputs: str, scale: Array, bias: Array, epsilon: float, name: str) -> str:
         """Layer normalisation over the last axis."""
@@ -86,34 +97,34 @@ class Graph:
         return self.node("LayerNormalization", names, name, axis=-1, epsilon=epsilon)
 
 
-def quantise(weight: Array, axis: int) -> tuple[npt.NDArray[np.int8], Array]:
-    """Symmetric int8 with one scale along `axis` (the one that is summed away); weight is about int8 * scale."""
-    scale = np.maximum(np.abs(weight).max(axis=axis, keepdims=True) / 127.0, 1e-12).astype(np.float32)
-    return np.clip(np.rint(weight / scale), -127, 127).astype(np.int8), scale
+def quantise(weight: Array, axis: int, most: int) -> tuple[npt.NDArray[np.int8], Array]:
+    """Symmetric integers in -most..most with one scale along `axis` (the one that is summed away); weight is about
+    integer * scale."""
+    scale = np.maximum(np.abs(weight).max(axis=axis, keepdims=True) / most, 1e-12).astype(np.float32)
+    return np.clip(np.rint(weight / scale), -most, most).astype(np.int8), scale
 
 
-def build(base: Path, layers: Sequence[int], max_tokens: int) -> tuple[Graph, int]:
-    """The graph from `input_ids` and `attention_mask` to the tensor `hidden`, [batch, length, size]; and that size.
+def build(weights: Weights, shape: EncoderShape, ranges: Ranges | None, max_tokens: int) -> Graph:
+    """The graph from `input_ids` and `attention_mask` to the tensor `hidden`, [batch, length, shape.hidden].
 
-    `layers` are the layers kept, in order. Positions beyond `max_tokens` (and its padding to a multiple of 8) are left
-    out.
+    weights: of a `network.SignalNetwork`, by name. ranges: for products of integers, the values that go into each
+    linear module (`0.attention.self.query`); None: fp32. Positions beyond `max_tokens` (and its padding to a multiple
+    of 8) are left out.
     """
-    shape = EncoderShape.read(base)
-    weights = {
-        name.removeprefix("bert."): value.astype(np.float32)
-        for name, value in load_file(base / "model.safetensors").items()
-    }
-    graph = Graph()
+    graph = Graph(ranges)
     hidden = _embeddings(graph, weights, shape, max_tokens)
     # 0 where there is a token, a number that softmax turns into exactly 0 where there is padding
     graph.node("Cast", ["attention_mask"], "mask", to=TensorProto.FLOAT)
     absent = graph.node("Sub", ["mask", graph.constant("one", np.array([1.0], dtype=np.float32))], "absent")
     scaled = graph.node("Mul", [absent, graph.constant("large", np.array([1e9], dtype=np.float32))], "absent.large")
     bias = graph.node("Unsqueeze", [scaled, graph.numbers("axes.bias", [1, 2])], "attention.bias")
-    for layer in layers:
+    for layer in range(shape.layers):
         hidden = _layer(graph, weights, shape, hidden, bias, layer)
     graph.node("Identity", [hidden], "hidden")
-    return graph, shape.hidden
+    axis = graph.numbers("axis.tokens", [1])
+    share = graph.node("Div", ["mask", graph.node("ReduceSum", ["mask", axis], "count", keepdims=1)], "share")
+    graph.node("Unsqueeze", [share, axis], "share.row")
+    return graph
 
 
 def add_mean(graph: Graph, tokens: str, result: str) -> None:
@@ -122,12 +133,8 @@ def add_mean(graph: Graph, tokens: str, result: str) -> None:
     Made of one matrix product per text, which is computed in the same order whatever the batch; a sum over an axis of
     the whole batch isn't (its last bits differ for a batch of one).
     """
-    axis = graph.numbers("axis.tokens", [1])
-    count = graph.node("ReduceSum", ["mask", axis], "count", keepdims=1)
-    share = graph.node("Div", ["mask", count], "share")
-    row = graph.node("Unsqueeze", [share, axis], "share.row")
-    mean = graph.node("MatMul", [row, tokens], f"{result}.row")
-    graph.node("Squeeze", [mean, axis], result)
+    mean = graph.node("MatMul", ["share.row", tokens], f"{result}.row")
+    graph.node("Squeeze", [mean, "axis.tokens"], result)
 
 
 def add_heads(graph: Graph, heads: Mapping[str, tuple[Array, Array]]) -> None:
@@ -145,8 +152,8 @@ def add_heads(graph: Graph, heads: Mapping[str, tuple[Array, Array]]) -> None:
     graph.nodes.append(helper.make_node("Split", ["heads", sizes], list(heads), name="heads.split", axis=1))
 
 
-def _embeddings(graph: Graph, weights: dict[str, Array], shape: EncoderShape, max_tokens: int) -> str:
-    words, scales = quantise(weights["embeddings.word_embeddings.weight"], axis=1)
+def _embeddings(graph: Graph, weights: Weights, shape: EncoderShape, max_tokens: int) -> str:
+    words, scales = quantise(weights["embeddings.word_embeddings.weight"], axis=1, most=127)
     # every text is one segment, so the segment's vector can be a part of the position's
     positions = weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
     rows = graph.node("Gather", [graph.constant("words.int8", words), "input_ids"], "words.rows")
@@ -166,15 +173,15 @@ def _embeddings(graph: Graph, weights: dict[str, Array], shape: EncoderShape, ma
     return graph.normalised(summed, gamma, beta, shape.epsilon, "embeddings")
 
 
-def _layer(graph: Graph, weights: dict[str, Array], shape: EncoderShape, hidden: str, bias: str, layer: int) -> str:
-    source, name = f"encoder.layer.{layer}", f"layer.{layer}"
+def _layer(graph: Graph, weights: Weights, shape: EncoderShape, hidden: str, bias: str, layer: int) -> str:
+    source, name = f"layers.{layer}", f"layer.{layer}"
 
     def dense(inputs: str, part: str) -> str:
         weight, offset = weights[f"{source}.{part}.weight"], weights[f"{source}.{part}.bias"]
         if part == "attention.self.query":  # the usual 1/sqrt(size of a head), paid once, when the graph is built
             factor = np.float32((shape.hidden / shape.heads) ** -0.5)
             weight, offset = weight * factor, offset * factor
-        return graph.linear(inputs, weight.T, offset, f"{name}.{part}")
+        return graph.linear(inputs, weight.T, offset, f"{name}.{part}", f"{layer}.{part}")
 
     def added(inputs: str, residual: str, part: str) -> str:
         gamma, beta = weights[f"{source}.{part}.LayerNorm.weight"], weights[f"{source}.{part}.LayerNorm.bias"]
@@ -207,7 +214,7 @@ def model(graph: Graph, outputs: dict[str, int], description: str) -> onnx.Model
     results = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", n]) for name, n in outputs.items()]
     proto = helper.make_model(
         helper.make_graph(graph.nodes, "voz-signals", inputs, results, graph.weights, doc_string=description),
-        opset_imports=[helper.make_opsetid("", OPSET)],
+        opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(RUNTIME, 1)],
         ir_version=10,
         producer_name="voz",
     )

@@ -1,136 +1,262 @@
-"""Judges the bundle that config.toml describes and writes its card: `python models/training/evaluate.py`, some minutes.
+"""Judges the bundle that config.toml describes: `make model-eval`. Writes its card, docs/model.md and the pictures.
 
-On the corpus' test split: macro-F1 of every head in every language. On text from elsewhere, where it is there
-(../shared/data): sentiment alone; that text is for judging only and no weight is trained on it.
+On the corpus' test split: every head, by language and channel, its calibration, its confusions, its worst errors. On
+text from elsewhere, where it is there (../shared/data): sentiment; that text is for judging only and no weight that
+ships is trained on it. Beside it, on the same texts: what cheaper ways reach, the bundle before, and the teacher.
 """
 
+import argparse
 import json
-import os
-import platform
-import time
-import tomllib
-from collections.abc import Callable, Sequence
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from corpus import HEADS as ONE_LABEL_HEADS
-from corpus import Message, read_corpus
-from sklearn.metrics import f1_score
+import baselines
+import numpy as np
+from calibration import expected_calibration_error
+from corpus import ONE_LABEL_HEADS, Message, read_corpus
+from picture import reliability_diagram
+from sets import LANGUAGES
+from sklearn.metrics import cohen_kappa_score, f1_score
+from train import CONFIG, REPOSITORY, work_folder
 
 from voz_enrich.adapters.outbound.bundle import HEADS, load_bundle, write_manifest
 from voz_enrich.adapters.outbound.language import Py3LangidIdentifier
 from voz_enrich.adapters.outbound.onnx_model import OnnxSignalModel
+from voz_enrich.cores import available_cores
 from voz_enrich.domain.labels import Sentiment
 from voz_enrich.domain.signals import TextSignals
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-ELSEWHERE = REPOSITORY.parent / "shared" / "data"
-
-Judged = Sequence[tuple[Message, TextSignals]]
+HERE, ELSEWHERE = Path(__file__).parent, REPOSITORY / CONFIG["sets"]
+Texts = Sequence[str]
+Answer = Callable[[Texts], Sequence[Mapping[str, Any]]]  # of each text: head -> label; `intents` -> labels
+Judged = Sequence[tuple[Message, Mapping[str, Any]]]
+WORST = 50
 
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """Labelled text that nothing was trained on."""
+    """Labelled text that nothing that ships was trained on. language: None when every row says its own."""
 
     name: str
     path: Path
-    language: str | None  # None: every row says its own
+    language: str | None
 
 
 SETS = (
+    Elsewhere("UMSAB, validation", ELSEWHERE / "umsab" / "val.jsonl", None),
     Elsewhere("airline tweets", ELSEWHERE / "airline" / "replay.jsonl", "en"),
-    Elsewhere("UMSAB tweets, validation", ELSEWHERE / "umsab" / "val.jsonl", None),
     Elsewhere("Services Publics+", ELSEWHERE / "services-publics" / "test.jsonl", "fr"),
 )
 
 
 def main() -> None:
-    """Writes the card and seals the bundle again; prints the card."""
-    config = tomllib.loads((Path(__file__).parent / "config.toml").read_text(encoding="utf-8"))
-    bundle = REPOSITORY / config["bundle"]
-    cores = os.cpu_count() or 1
-    model = OnnxSignalModel(load_bundle(bundle), Py3LangidIdentifier(), cores)
-    messages = read_corpus(REPOSITORY / config["corpus"], "test")
-    judged = list(zip(messages, model.analyse([message.text for message in messages]), strict=True))
+    """Judges, writes and prints what it found."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--research", action="store_true", help="the bundle of `make model-research`; prints only")
+    research = parser.parse_args().research
+    bundle = work_folder(research=True) / "bundle" if research else REPOSITORY / CONFIG["bundle"]
+    if not (bundle / "manifest.json").is_file():
+        sys.exit(f"{bundle} isn't there: make it with `make model{'-research' if research else ''}`")
+    model = OnnxSignalModel(load_bundle(bundle), Py3LangidIdentifier(), available_cores())
+    messages = read_corpus(REPOSITORY / CONFIG["corpus"], "test")
+    read = model.analyse([message.example.text for message in messages])
+    judged = [(message, labels_of(signals)) for message, signals in zip(messages, read, strict=True)]
 
-    template = (Path(__file__).parent / "card.template.md").read_text(encoding="utf-8")
-    card = template.format(
-        version=config["version"],
-        train=len(read_corpus(REPOSITORY / config["corpus"], "train")),
-        test=len(messages),
-        size=f"{sum(path.stat().st_size for path in bundle.iterdir()) / 1e6:.1f}",
-        corpus=corpus_table(judged),
-        elsewhere=elsewhere_table(model),
-        language=f"{share(judged, lambda message, signals: message.language == signals.language):.1f}",
-        speed=speed_table(bundle, [message.text for message in messages], cores),
-    )
-    (bundle / "card.md").write_text(card, encoding="utf-8")
-    write_manifest(bundle, config["version"])
-    print(card)
+    def answer(texts: Texts) -> Sequence[Mapping[str, Any]]:
+        return [labels_of(signals) for signals in model.analyse(texts)]
+
+    figures = {
+        "version": CONFIG["version"],
+        "test": str(len(messages)),
+        "train": str(len(read_corpus(REPOSITORY / CONFIG["corpus"], "train"))),
+        "size": f"{sum(path.stat().st_size for path in bundle.iterdir()) / 1e6:.1f}",
+        "languages": by_group(judged, lambda message: message.language),
+        "channels": by_group(judged, lambda message: message.channel),
+        "elsewhere": elsewhere_table({f"`{CONFIG['version']}`": answer}),
+        "language": language_share(messages, read),
+    }
+    if not research:
+        others = baselines.others(REPOSITORY, CONFIG, work_folder(research=False))
+        figures["beside"] = beside_table({f"`{CONFIG['version']}`": answer, **others}, messages)
+        figures["calibration"] = calibration_table(messages, read)
+        figures["targets"] = targets_table(judged, elsewhere_scores(answer), messages, read)
+        figures["confusion"] = confusion_tables(judged)
+        figures["worst"] = worst_errors(messages, read)
+        pictures = REPOSITORY / "docs" / "pictures"
+        pictures.mkdir(exist_ok=True)
+        reliability_diagram(pictures / "model-reliability.svg", confidences(messages, read))
+        card = (HERE / "card.template.md").read_text(encoding="utf-8").format(**figures)
+        (bundle / "card.md").write_text(card, encoding="utf-8")
+        write_manifest(bundle, CONFIG["version"])
+        report = (HERE / "model.template.md").read_text(encoding="utf-8").format(**figures)
+        (REPOSITORY / "docs" / "model.md").write_text(report, encoding="utf-8")
+    print("\n\n".join(f"{name}\n{text}" for name, text in figures.items() if name != "worst"))
 
 
-def corpus_table(judged: Judged) -> str:
-    """Macro-F1 by head and language, then of all languages together."""
-    languages = sorted({message.language for message, _ in judged})
-    rows = [["head", *languages, "all"]]
-    for head in HEADS:
-        groups = [[each for each in judged if each[0].language == language] for language in languages]
-        rows.append([head, *(f"{macro_f1(head, group):.0f}" for group in groups), f"{macro_f1(head, judged):.1f}"])
-    return table(rows)
+def labels_of(signals: TextSignals) -> dict[str, Any]:
+    """The labels alone."""
+    return {head: getattr(signals, head) for head in HEADS}
 
 
 def macro_f1(head: str, judged: Judged) -> float:
     """The mean of F1 over the labels that anybody has or got (over all of them for intents), in percent."""
-    if head not in ONE_LABEL_HEADS:
+    if head == "intents":
         scores = []
         for label in HEADS[head]:
-            truth = [label in message.intents for message, _ in judged]
-            scores.append(float(f1_score(truth, [label in signals.intents for _, signals in judged])))
+            truth = [label in message.example.intents for message, _ in judged]
+            scores.append(float(f1_score(truth, [label in labels[head] for _, labels in judged], zero_division=0)))
         return 100 * sum(scores) / len(scores)
-    counted = [(message, signals) for message, signals in judged if message.counts_for(head)]
-    wanted = [message.labels[head] for message, _ in counted]
-    answers = [str(getattr(signals, head)) for _, signals in counted]
+    counted = [
+        (message.example.labels[head], str(labels[head]))
+        for message, labels in judged
+        if head in message.example.labels
+    ]
+    wanted, answers = zip(*counted, strict=True)
     return 100 * float(f1_score(wanted, answers, average="macro"))
 
 
-def elsewhere_table(model: OnnxSignalModel) -> str:
-    """Macro-F1 of sentiment on each set that is there, by language."""
-    rows = [["text", "language", "messages", "macro-F1"]]
-    for each in (each for each in SETS if each.path.is_file()):
-        read: list[dict[str, Any]] = [json.loads(line) for line in each.path.read_text(encoding="utf-8").splitlines()]
-        languages = [each.language] if each.language else ["de", "en", "es", "fr", "it", "pt"]
-        for language in languages:
-            kept = [row for row in read if each.language or row["lang"] == language]
-            answers = [str(signals.sentiment) for signals in model.analyse([row["text"] for row in kept])]
-            score = f1_score(
-                [row["label"] for row in kept], answers, labels=[str(s) for s in Sentiment], average="macro"
-            )
-            rows.append([each.name, str(language), str(len(kept)), f"{100 * float(score):.1f}"])
+def by_group(judged: Judged, group: Callable[[Message], str]) -> str:
+    """Macro-F1 of every head in every group, then of all together."""
+    names = sorted({group(message) for message, _ in judged})
+    parts = [[each for each in judged if group(each[0]) == name] for name in names]
+    rows = [["head", *names, "all"], ["messages", *(str(len(part)) for part in parts), str(len(judged))]]
+    rows += [
+        [head, *(f"{macro_f1(head, part):.0f}" for part in parts), f"{macro_f1(head, judged):.1f}"] for head in HEADS
+    ]
     return table(rows)
 
 
-def speed_table(bundle: Path, texts: Sequence[str], cores: int) -> str:
-    """Messages a second, the model alone: the best of eight runs, since other work on the machine only takes away; and
-    by the processor's own time, which other work disturbs less."""
-    rows = [["threads", "messages/s", "messages per second of processor time"]]
-    for threads in sorted({1, cores}):
-        model = OnnxSignalModel(load_bundle(bundle), Py3LangidIdentifier(), threads)
-        seconds, processor_seconds = [], []
-        for _ in range(8):
-            began, processor_began = time.perf_counter(), time.process_time()
-            model.analyse(texts)
-            seconds.append(time.perf_counter() - began)
-            processor_seconds.append(time.process_time() - processor_began)
-        model.close()
-        rows.append([str(threads), f"{len(texts) / min(seconds):.0f}", f"{len(texts) / min(processor_seconds):.0f}"])
-    return f"{table(rows)}\n\nMachine: {cores} cores, {platform.machine()}."
+def elsewhere_scores(answer: Answer) -> dict[tuple[str, str], float]:
+    """(set, language) -> macro-F1 of sentiment, in percent."""
+    scores = {}
+    for each in (each for each in SETS if each.path.is_file()):
+        read: list[dict[str, Any]] = [json.loads(line) for line in each.path.read_text(encoding="utf-8").splitlines()]
+        for language in [each.language] if each.language else sorted(LANGUAGES):
+            kept = [row for row in read if each.language or row["lang"] == language]
+            answers = [str(labels["sentiment"]) for labels in answer([row["text"] for row in kept])]
+            wanted, labels = [row["label"] for row in kept], [str(sentiment) for sentiment in Sentiment]
+            scores[each.name, language] = 100 * float(f1_score(wanted, answers, labels=labels, average="macro"))
+    return scores
 
 
-def share(judged: Judged, right: Callable[[Message, TextSignals], bool]) -> float:
-    """How many are right, in percent."""
-    return 100 * sum(right(message, signals) for message, signals in judged) / len(judged)
+def elsewhere_table(answers: Mapping[str, Answer]) -> str:
+    """Macro-F1 of sentiment on each set that is there, by language; UMSAB's mean."""
+    found = {name: elsewhere_scores(answer) for name, answer in answers.items()}
+    rows = [["text", "language", *found]]
+    rows += [[*key, *(f"{scores[key]:.1f}" for scores in found.values())] for key in next(iter(found.values()))]
+    means = [
+        np.mean([score for (name, _), score in scores.items() if name == SETS[0].name]) for scores in found.values()
+    ]
+    return table([*rows, [SETS[0].name, "mean of six", *(f"{mean:.1f}" for mean in means)]])
+
+
+def beside_table(answers: Mapping[str, Answer], messages: Sequence[Message]) -> str:
+    """Every way of answering on the same texts: each head on the test split, sentiment elsewhere."""
+    rows = [["", *HEADS, *(each.name for each in SETS)]]
+    for name, answer in answers.items():
+        judged = list(zip(messages, answer([message.example.text for message in messages]), strict=True))
+        cells = [f"{macro_f1(head, judged):.1f}" if head in judged[0][1] else "" for head in HEADS]
+        scores = elsewhere_scores(answer)
+        means = [[score for (name, _), score in scores.items() if name == each.name] for each in SETS]
+        rows.append([name, *cells, *(f"{np.mean(each):.1f}" if each else "" for each in means)])
+    return table(rows)
+
+
+def confidences(messages: Sequence[Message], read: Sequence[TextSignals]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """head -> (probability of the chosen label, whether it is right), [messages]; for intents of every label."""
+    found = {}
+    for head in HEADS:
+        pairs = []
+        for message, signals in zip(messages, read, strict=True):
+            shares = signals.scores[head]
+            if head == "intents":
+                pairs += [(share, label in message.example.intents) for label, share in shares.items()]
+            elif head in message.example.labels:
+                best = max(shares, key=lambda label: shares[label])
+                pairs.append((shares[best], best == message.example.labels[head]))
+        found[head] = (np.array([share for share, _ in pairs]), np.array([right for _, right in pairs]))
+    return found
+
+
+def calibration_table(messages: Sequence[Message], read: Sequence[TextSignals]) -> str:
+    """Expected calibration error of every head, ten bins."""
+    rows = [["head", "mean confidence", "right", "ECE"]]
+    for head, (shares, right) in confidences(messages, read).items():
+        error = expected_calibration_error(shares, right)
+        rows.append([head, f"{shares.mean():.3f}", f"{right.mean():.3f}", f"{error:.3f}"])
+    return table(rows)
+
+
+def targets_table(
+    judged: Judged,
+    elsewhere: Mapping[tuple[str, str], float],
+    messages: Sequence[Message],
+    read: Sequence[TextSignals],
+) -> str:
+    """What config.toml asks for, what was measured, and whether that is enough."""
+    languages = {message.language for message, _ in judged}
+    worst = min(macro_f1("sentiment", [each for each in judged if each[0].language == name]) for name in languages)
+    measured = {"sentiment, its worst language": worst, "language": float(language_share(messages, read))}
+    measured |= {head: macro_f1(head, judged) for head in HEADS if head != "sentiment"}
+    for each in SETS:
+        scores = [score for (name, _), score in elsewhere.items() if name == each.name]
+        if scores:
+            measured[f"sentiment, {each.name}"] = float(np.mean(scores))
+    errors = [expected_calibration_error(*pair) for pair in confidences(messages, read).values()]
+    measured["ECE, the worst head"] = max(errors)
+    rows = [["", "target", "measured", ""]]
+    for name, target in CONFIG["targets"].items():
+        if name in measured:
+            value, most = measured[name], name.startswith("ECE")
+            met = value < target if most else value >= target
+            shown = f"{value:.3f}" if most else f"{value:.1f}"
+            rows.append([name, f"{'<' if most else '≥'} {target}", shown, "met" if met else "**short**"])
+    return table(rows)
+
+
+def confusion_tables(judged: Judged) -> str:
+    """For each head with one label: rows are what is right, columns what was answered; Cohen's kappa."""
+    parts = []
+    for head in ONE_LABEL_HEADS:
+        counted = [
+            (message.example.labels[head], str(labels[head]))
+            for message, labels in judged
+            if head in message.example.labels
+        ]
+        names, counts = [str(label) for label in HEADS[head]], Counter(counted)
+        rows = [["", *names], *([name, *(str(counts[name, other] or "") for other in names)] for name in names)]
+        kappa = cohen_kappa_score(*zip(*counted, strict=True))
+        parts.append(f"**{head}** (Cohen's κ {kappa:.2f})\n\n{table(rows)}")
+    return "\n\n".join(parts)
+
+
+def worst_errors(messages: Sequence[Message], read: Sequence[TextSignals]) -> str:
+    """The surest wrong answers of sentiment, stage, topic and emotion together."""
+    wrong = []
+    for message, signals in zip(messages, read, strict=True):
+        for head in ("sentiment", "emotion", "topic", "stage"):
+            wanted, shares = message.example.labels.get(head), signals.scores[head]
+            best = max(shares, key=lambda label: shares[label])
+            if wanted and best != wanted:
+                text = " ".join(message.example.text.split()).replace("|", "\\|")
+                short = text if len(text) <= 160 else text[:157] + "…"
+                wrong.append((shares[best], [message.id, head, wanted, f"{best} {shares[best]:.2f}", short]))
+    worst = sorted(wrong, key=lambda each: -each[0])[:WORST]
+    return table([["message", "head", "right", "answered", "text"], *(row for _, row in worst)])
+
+
+def language_share(messages: Sequence[Message], read: Sequence[TextSignals]) -> str:
+    """How often the language is right for texts of 20 characters or more, without a hint, in percent."""
+    pairs = [
+        message.language == signals.language
+        for message, signals in zip(messages, read, strict=True)
+        if len(message.example.text) >= 20
+    ]
+    return f"{100 * sum(pairs) / len(pairs):.1f}"
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -1,100 +1,206 @@
-"""Makes the bundle that config.toml describes: `python models/training/train.py` (or `make model`), about a minute.
+"""Makes the model bundle that config.toml describes: `make model` (`make model-research`: the one that doesn't ship).
 
-The encoder is frozen; the heads are fitted on its vectors of the corpus' train split, computed by the very graph,
-tokens and batches that answer later. `models/training/evaluate.py` judges the bundle and writes its card.
+A teacher learns from the corpus and the sets; a student, half as deep, learns from the teacher; its weights become
+integers; its probabilities are calibrated on the validation split. Interrupted, it goes on after the last epoch.
 """
 
+import argparse
 import json
 import os
+import shutil
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import encoder
 import numpy as np
-from corpus import Message, read_corpus
-from heads import Fit, FittedHead, Vectors, fit_many_labels, fit_one_label
+import torch
+from calibration import Reading, readings
+from corpus import read_corpus
+from learning import Lessons, Plan, learn
+from network import SignalNetwork, answers, linear_inputs
+from sets import SETS, Example, read_set
 
-from voz_enrich.adapters.outbound.batches import plan
-from voz_enrich.adapters.outbound.bundle import HEADS, write_manifest
+from voz_enrich.adapters.outbound.bundle import HEADS, VECTOR, write_manifest
 from voz_enrich.adapters.outbound.onnx_model import open_session
 from voz_enrich.adapters.outbound.tokens import Tokens
 from voz_enrich.domain.text import cleaned
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+CONFIG: dict[str, Any] = tomllib.loads((Path(__file__).parent / "config.toml").read_text(encoding="utf-8"))
 
 
 def main() -> None:
-    """Trains and seals the bundle; the card says so until the bundle is evaluated."""
-    config = tomllib.loads((Path(__file__).parent / "config.toml").read_text(encoding="utf-8"))
-    base = Path(os.environ.get("VOZ_BASE_MODEL") or REPOSITORY / config["base"])
-    bundle = REPOSITORY / config["bundle"]
-    bundle.mkdir(parents=True, exist_ok=True)
-    write_tokenizer(base, bundle)
+    """Trains, calibrates and seals the bundle; its card says so until it is evaluated."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--research", action="store_true", help="add the research-only sets; stays in build/")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of torch (%(default)s)")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    build = work_folder(research=options.research)
+    bundle = build / "bundle" if options.research else REPOSITORY / CONFIG["bundle"]
+    write_tokenizer(base_folder(), bundle)
+    tokens = Tokens(bundle, CONFIG["learnt_tokens"])
 
-    messages = read_corpus(REPOSITORY / config["corpus"], "train")
-    vectors = embed(base, config, Tokens(bundle, config["max_tokens"]), [message.text for message in messages])
-    fit = Fit(config["inverse_regularisation"], config["balance_power"], config["folds"], config["seed"])
-    heads = {head: fit_head(head, messages, vectors, fit) for head in HEADS}
-
-    graph, _ = encoder.build(base, config["layers"], config["max_tokens"])
-    encoder.add_heads(
-        graph,
-        {head: (fitted.weight.astype(np.float32), fitted.bias.astype(np.float32)) for head, fitted in heads.items()},
-    )
-    outputs = {head: len(labels) for head, labels in HEADS.items()}
-    model = encoder.model(graph, outputs, f"{config['version']}: signals of customers' messages")
-    (bundle / "model.onnx").write_bytes(model.SerializeToString(deterministic=True))
-    write_labels(bundle, config["max_tokens"], heads)
-    (bundle / "card.md").write_text(f"# {config['version']}\n\nNot evaluated yet.\n", encoding="utf-8")
-    write_manifest(bundle, config["version"])
+    teacher = train_teacher(tokens, build, research=options.research)
+    student = train_student(teacher, tokens, build)
+    export(teacher, build / "teacher", integers=False)
+    export(student, build / "student", integers=False)
+    export(student, bundle, integers=True)
     size = sum(path.stat().st_size for path in bundle.iterdir())
-    print(f"{bundle.relative_to(REPOSITORY)}: {len(messages)} messages, {size / 1e6:.1f} MB")
+    print(f"{bundle.relative_to(REPOSITORY)}: {size / 1e6:.1f} MB; `make model-eval` judges it")
 
 
-def embed(base: Path, config: dict[str, Any], tokens: Tokens, texts: Sequence[str]) -> Vectors:
-    """The encoder's vectors, fp32 [texts, size]."""
-    graph, size = encoder.build(base, config["layers"], config["max_tokens"])
-    encoder.add_mean(graph, "hidden", "vector")
-    session = open_session(encoder.model(graph, {"vector": size}, "encoder").SerializeToString())
-    rows = tokens.ids([cleaned(text) for text in texts])
-    vectors = np.zeros((len(texts), size), dtype=np.float32)
-    for width, indexes in plan([len(row) for row in rows]):
-        ids, mask = tokens.padded([rows[index] for index in indexes], width)
-        vectors[indexes] = session.run(["vector"], {"input_ids": ids, "attention_mask": mask})[0]
-    return vectors
+def work_folder(*, research: bool) -> Path:
+    """Where unfinished and intermediate work is kept."""
+    return REPOSITORY / "build" / ("research" if research else CONFIG["version"])
 
 
-def fit_head(head: str, messages: Sequence[Message], vectors: Vectors, fit: Fit) -> FittedHead:
-    """One head, on the messages that count for it."""
-    labels = [str(label) for label in HEADS[head]]
-    if head == "intents":
-        present = [np.array([label in message.intents for message in messages]) for label in labels]
-        return fit_many_labels(vectors, present, fit)
-    rows = [row for row, message in enumerate(messages) if message.counts_for(head)]
-    classes = np.array([labels.index(messages[row].labels[head]) for row in rows], dtype=np.int64)
-    return fit_one_label(vectors[rows], classes, len(labels), fit)
+def base_folder() -> Path:
+    """The encoder that the teacher begins with."""
+    return Path(os.environ.get("VOZ_BASE_MODEL") or REPOSITORY / CONFIG["base"])
+
+
+def train_teacher(tokens: Tokens, build: Path, *, research: bool) -> SignalNetwork:
+    """All that is labelled, on the whole encoder."""
+    corpus = [message.example for message in read_corpus(REPOSITORY / CONFIG["corpus"], "train")]
+    uses = {**CONFIG["use"], **(CONFIG["research"] if research else {})}
+    others = [example for name, rows in uses.items() for example in drawn(name, rows)]
+    examples = corpus * CONFIG["corpus_repeats"] + others
+    weights = [1.0] * (len(examples) - len(others)) + [CONFIG["set_weight"]] * len(others)
+    plan = plan_of("teacher")
+    torch.manual_seed(plan.seed)
+    network = SignalNetwork(base_folder(), CONFIG["teacher"]["layers"])
+    learn(network, Lessons.of(rows_of(tokens, examples), examples, weights), plan, build, "teacher")
+    return network
+
+
+def train_student(teacher: SignalNetwork, tokens: Tokens, build: Path) -> SignalNetwork:
+    """What the teacher says of every text that may be used, beside what is known of it."""
+    corpus = [message.example for message in read_corpus(REPOSITORY / CONFIG["corpus"], "train")]
+    others = [example for name, rows in CONFIG["use"].items() for example in drawn(name, rows)]
+    others += [Example(example.text) for name, rows in CONFIG["unlabelled"].items() for example in drawn(name, rows)]
+    examples = corpus * CONFIG["corpus_repeats"] + others
+    weights = [1.0] * (len(examples) - len(others)) + [0.0] * len(others)
+    rows = rows_of(tokens, examples)
+    saved = build / "taught.npz"
+    if saved.is_file():
+        taught = dict(np.load(saved))
+    else:
+        _, taught = answers(teacher, rows, "teacher: answers")
+        np.savez(saved, allow_pickle=False, **taught)
+    lessons = replace(
+        Lessons.of(rows, examples, weights), taught={head: torch.from_numpy(values) for head, values in taught.items()}
+    )
+    network = SignalNetwork(base_folder(), CONFIG["student"]["layers"])
+    network.embeddings.load_state_dict(teacher.embeddings.state_dict())
+    for mine, theirs in zip(network.layers, CONFIG["student"]["layers"], strict=True):
+        mine.load_state_dict(teacher.layers[theirs].state_dict())
+    network.heads.load_state_dict(teacher.heads.state_dict())
+    learn(network, lessons, plan_of("student"), build, "student")
+    return network
+
+
+def export(network: SignalNetwork, bundle: Path, *, integers: bool) -> None:
+    """The network as a bundle, calibrated as it will be run: with products of integers, which are several times as
+    quick, or of fp32 numbers, to compare with."""
+    write_tokenizer(base_folder(), bundle)
+    tokens = Tokens(bundle, CONFIG["max_tokens"])
+    validation = [message.example for message in read_corpus(REPOSITORY / CONFIG["corpus"], "validation")]
+    rows = rows_of(tokens, validation)
+    ranges = ranges_of(network, rows) if integers else None
+    graph = encoder.build(weights_of(network), shape_of(network), ranges, CONFIG["max_tokens"])
+    heads = {
+        head: (layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for head, layer in network.heads.items()
+    }
+    encoder.add_heads(graph, heads)
+    encoder.add_mean(graph, "hidden", VECTOR)
+    outputs = {**{head: len(labels) for head, labels in HEADS.items()}, VECTOR: network.config.hidden_size}
+    model = encoder.model(graph, outputs, f"{CONFIG['version']}: signals of customers' messages")
+    (bundle / "model.onnx").write_bytes(model.SerializeToString(deterministic=True))
+    lessons = Lessons.of(rows, validation, [1.0] * len(rows))
+    logits = run_graph(bundle / "model.onnx", tokens, rows)
+    classes = {head: values.numpy() for head, values in lessons.classes.items()}
+    write_labels(bundle, readings(logits, classes, lessons.intents.numpy()))
+    (bundle / "card.md").write_text(f"# {CONFIG['version']}\n\nNot evaluated yet.\n", encoding="utf-8")
+    write_manifest(bundle, CONFIG["version"])
+
+
+def drawn(name: str, rows: int) -> list[Example]:
+    """So many rows of a set, at random."""
+    examples = read_set(name, REPOSITORY / CONFIG["sets"])
+    order = np.random.default_rng([CONFIG["seed"], sorted(SETS).index(name)]).permutation(len(examples))
+    return [examples[index] for index in order[:rows]]
+
+
+def rows_of(tokens: Tokens, examples: Sequence[Example]) -> list[list[int]]:
+    """The tokens of each text."""
+    return tokens.ids([cleaned(example.text) for example in examples])
+
+
+def plan_of(name: str) -> Plan:
+    """The plan of `teacher` or `student`."""
+    return Plan(seed=CONFIG["seed"], **{key: value for key, value in CONFIG[name].items() if key != "layers"})
+
+
+def weights_of(network: SignalNetwork) -> Mapping[str, encoder.Array]:
+    """The network's weights by name, fp32."""
+    return {name: value.detach().numpy() for name, value in network.state_dict().items()}
+
+
+def shape_of(network: SignalNetwork) -> encoder.EncoderShape:
+    """Its sizes. Raises ValueError for an activation that the graph doesn't speak of."""
+    config = network.config
+    if config.hidden_act != "gelu":
+        raise ValueError(f"the base must use gelu, not {config.hidden_act}")
+    return encoder.EncoderShape(
+        config.hidden_size, config.num_attention_heads, len(network.layers), config.layer_norm_eps
+    )
+
+
+def ranges_of(network: SignalNetwork, rows: Sequence[Sequence[int]]) -> dict[str, tuple[float, float]]:
+    """Between which values nearly all inputs (all but one in 100,000) of each linear module lie on these texts; the
+    mean over batches, so that one odd text doesn't coarsen the grid for all."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for name, values in linear_inputs(network, rows):
+        low, high = np.quantile(values, [1e-5, 1 - 1e-5])
+        found.setdefault(name, []).append((float(low), float(high)))
+    return {name: tuple(np.mean(np.array(pairs), axis=0).tolist()) for name, pairs in found.items()}
+
+
+def run_graph(path: Path, tokens: Tokens, rows: Sequence[Sequence[int]]) -> dict[str, np.ndarray]:
+    """The logits of each head, [rows, labels], by the graph itself."""
+    session = open_session(path)
+    results: dict[str, list[np.ndarray]] = {head: [] for head in HEADS}
+    for row in rows:
+        ids, mask = tokens.padded([row], len(row))
+        for head, values in zip(
+            HEADS, session.run(list(HEADS), {"input_ids": ids, "attention_mask": mask}), strict=True
+        ):
+            results[head].append(values[0])
+    return {head: np.stack(values) for head, values in results.items()}
 
 
 def write_tokenizer(base: Path, bundle: Path) -> None:
     """The base's tokenizer, without blanks and with its scores to 4 decimals: half a megabyte less to download."""
+    bundle.mkdir(parents=True, exist_ok=True)
     tokenizer = json.loads((base / "tokenizer.json").read_text(encoding="utf-8"))
     tokenizer["model"]["vocab"] = [[piece, round(score, 4)] for piece, score in tokenizer["model"]["vocab"]]
     text = json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":"))
     (bundle / "tokenizer.json").write_text(text + "\n", encoding="utf-8")
-    config = (base / "tokenizer_config.json").read_text(encoding="utf-8")
-    (bundle / "tokenizer_config.json").write_text(config.rstrip() + "\n", encoding="utf-8")
+    shutil.copyfile(base / "tokenizer_config.json", bundle / "tokenizer_config.json")
 
 
-def write_labels(bundle: Path, max_tokens: int, heads: dict[str, FittedHead]) -> None:
+def write_labels(bundle: Path, heads: Mapping[str, Reading]) -> None:
     """labels.json: how each head's logits are read."""
     described: dict[str, dict[str, Any]] = {}
-    for head, fitted in heads.items():
-        described[head] = {"labels": [str(label) for label in HEADS[head]], "temperature": fitted.temperature}
-        if fitted.thresholds:
-            described[head]["thresholds"] = list(fitted.thresholds)
-    text = json.dumps({"max_tokens": max_tokens, "heads": described}, indent=2)
+    for head, reading in heads.items():
+        described[head] = {"labels": [str(label) for label in HEADS[head]], "temperature": reading.temperature}
+        if reading.thresholds:
+            described[head]["thresholds"] = list(reading.thresholds)
+    text = json.dumps({"max_tokens": CONFIG["max_tokens"], "heads": described}, indent=2)
     (bundle / "labels.json").write_text(text + "\n", encoding="utf-8")
 
 

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from voz_enrich.adapters.outbound.language import Py3LangidIdentifier
 from voz_enrich.adapters.outbound.models import DEFAULT_BUNDLE, open_model
 from voz_enrich.adapters.outbound.onnx_model import OnnxSignalModel
 from voz_enrich.domain.labels import Intent, Sentiment
+from voz_enrich.explain import explain
 from voz_enrich.ports import SignalModel
 
 from .odd_texts import ODD_TEXTS
@@ -33,6 +34,11 @@ def corpus_texts() -> list[str]:
 
 def shipped(threads: int) -> OnnxSignalModel:
     return OnnxSignalModel(load_bundle(find_bundle(DEFAULT_BUNDLE)), Py3LangidIdentifier(), threads)
+
+
+def outputs(model: OnnxSignalModel, texts: list[str]) -> list[dict[str, bytes]]:
+    """Every bit that the model gives to each text."""
+    return [{name: values.tobytes() for name, values in each.items()} for each in model.outputs(texts)]
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +124,25 @@ def test_hints_are_one_for_each_text(model: SignalModel) -> None:
         model.analyse(["ok", "ok"], ["de"])
 
 
+def test_any_model_explains_itself_by_what_it_says_without_a_word(model: SignalModel) -> None:
+    text = "Great shop, terrible delivery 👍"
+    (signals,) = model.analyse([text])
+    words = explain(model, text, None, signals)
+    assert [text[each.start : each.end] for each in words] == text.split()
+    for place, each in enumerate(words):
+        (without,) = model.analyse([" ".join(text.split()[:place] + text.split()[place + 1 :])])
+        assert each.sentiment == pytest.approx(signals.sentiment_score - without.sentiment_score, abs=1e-3)
+    assert any(each.sentiment for each in words)
+
+
+def test_a_text_has_a_place_in_the_space_of_the_bundle(model: SignalModel) -> None:
+    near, far, nothing = model.analyse(["Where is my parcel?", "Danke, alles bestens!", " "])
+    assert len(near.vector) == len(far.vector) > 0
+    assert near.vector != far.vector
+    assert nothing.vector == b""
+    assert open_model(f"bundle:{DEFAULT_BUNDLE}", threads=1).analyse(["Where is my parcel?"])[0].vector == near.vector
+
+
 def test_scores_of_a_head_with_one_label_sum_to_one(model: SignalModel) -> None:
     (signals,) = model.analyse(["Where is my parcel?"])
     for head in ("sentiment", "emotion", "topic", "effort", "stage"):
@@ -125,13 +150,11 @@ def test_scores_of_a_head_with_one_label_sum_to_one(model: SignalModel) -> None:
     assert signals.sentiment == max(Sentiment, key=lambda label: signals.scores["sentiment"][label])
 
 
-def test_the_shipped_logits_are_equal_to_the_last_bit_for_any_number_of_threads(texts: list[str]) -> None:
+def test_the_shipped_outputs_are_equal_to_the_last_bit_for_any_number_of_threads(texts: list[str]) -> None:
     models = [shipped(threads) for threads in (1, 3)]
-    logits: list[Callable[[list[str]], object]] = [each.logits for each in models]
     readable = [text for text in texts if text.strip()][:80]
-    assert (
-        logits[0](readable) == logits[1](readable) == [each for text in readable for each in models[0].logits([text])]
-    )
+    alone = [bits for text in readable for bits in outputs(models[0], [text])]
+    assert outputs(models[0], readable) == outputs(models[1], readable) == alone
     for each in models:
         each.close()
 

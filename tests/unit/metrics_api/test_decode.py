@@ -57,13 +57,18 @@ def test_the_golden_event_is_read() -> None:
     )
     assert dimensions.intents == ("complaint",)
     assert (found.heard_at, found.position) == (datetime(2026, 11, 20, 10, tzinfo=UTC), 1841)
-    assert found.details == {"moved_from": "onboard", "moved_by": "message", "moved_after_seconds": 777_600.0}
+    assert found.details == {
+        "moved_from": "onboard",
+        "moved_by": "message",
+        "moved_after_seconds": 777_600.0,
+        "own_topic": "app-crashes",
+    }
 
 
 def test_an_event_that_moved_nobody_adds_nothing_to_the_timeline() -> None:
     stays = enriched()
     stays.journey.cause = TRANSITION_CAUSE_UNSPECIFIED
-    assert facts(stays).details == {}
+    assert facts(stays).details == {"own_topic": "app-crashes"}
 
 
 def test_a_move_names_the_status_that_caused_it() -> None:

@@ -117,6 +117,13 @@ def test_conditions_hold_together(event: MakeEvent) -> None:
     )
 
 
+def test_a_rule_may_name_a_company_s_own_topics(event: MakeEvent) -> None:
+    luggage = conditions("{own_topic: [lost-luggage, seat-choice]}")
+    assert luggage.hold(event(own_topic="lost-luggage"))
+    assert not luggage.hold(event(own_topic="refund-status"))
+    assert not luggage.hold(event(topic="delivery"))
+
+
 def test_a_rule_speaks_of_customers_inbound_unless_it_says_otherwise(event: MakeEvent) -> None:
     plain = conditions("{sentiment: negative}")
     assert not plain.hold(event(sentiment="negative", audience="employee"))

@@ -42,6 +42,10 @@ class EnrichSettings(ServiceSettings):
         validation_alias="VOZ_MODELS_DIR",
         description="Folder of the model bundles; by default the one found nearby.",
     )
+    topics: Path | None = Field(
+        None,
+        description="YAML file of companies' own topics, read again when it changes. Empty: none.",
+    )
     threads: int = Field(
         default_factory=available_cores,
         ge=1,

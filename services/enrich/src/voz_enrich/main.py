@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from voz_enrich import analyze, shadow
+from voz_enrich import analyze, shadow, topics
 from voz_enrich.adapters.outbound.hf_model import parse_label_map
 from voz_enrich.adapters.outbound.models import open_model
 from voz_enrich.config import EnrichSettings
@@ -25,6 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return analyze.main(arguments[1:])
     if arguments[:1] == ["shadow"]:
         return shadow.main(arguments[1:])
+    if arguments[:1] == ["topics"]:
+        return topics.main(arguments[1:])
     _parser().parse_args(arguments)
     settings = read_settings(EnrichSettings)
     configure_logging("enrich", settings.log_level)
@@ -52,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands.add_parser("analyze", help="the signals of texts, from JSON lines to JSON lines", add_help=False)
     commands.add_parser("shadow", help="how far a second model agrees with the live one", add_help=False)
+    commands.add_parser("topics", help="try a file of a company's own topics on recent messages", add_help=False)
     return parser
 
 

@@ -43,6 +43,13 @@ class EnrichMetrics:
             buckets=_CONFIDENCE_BUCKETS,
             registry=registry,
         )
+        # Bounded: by what the file of topics says.
+        self.own_topics = Counter(
+            "voz_enrich_own_topics_total",
+            "Texts that were given a topic of the company's own.",
+            ["tenant", "own_topic"],
+            registry=registry,
+        )
         self.languages = Counter(
             "voz_enrich_languages_total",
             "Languages of texts: those that the shipped model is made for, und (can't be told), other.",

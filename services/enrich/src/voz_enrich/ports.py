@@ -8,6 +8,7 @@ from voz.v1.customer_event_pb2 import CustomerEvent
 from voz_enrich.domain.event_signals import Signals
 from voz_enrich.domain.facts import EventFacts
 from voz_enrich.domain.journey import Step
+from voz_enrich.domain.own_topics import OwnTopicMatch
 from voz_enrich.domain.signals import TextSignals
 from voz_streamkit.errors import InvalidRecordError
 from voz_streamkit.records import Record
@@ -28,6 +29,14 @@ class SignalModel(Protocol):
         language hint) alone, never on the texts beside it. `languages` holds a hint for each text, or None where the
         source gave none; without it there are no hints.
         """
+        ...
+
+
+class OwnTopicMatcher(Protocol):
+    """Knows the companies' own topics. Thread-safe."""
+
+    def match(self, tenant: str, vector: bytes) -> OwnTopicMatch | None:
+        """The one topic of the tenant's own that a text with this vector is given; None for none."""
         ...
 
 

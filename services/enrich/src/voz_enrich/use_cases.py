@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from voz_enrich.domain.event_signals import signals_of, suggested_stage
 from voz_enrich.domain.journey import AT_RISK_DAYS, DAY_MS, advance, step
 from voz_enrich.domain.journey_state import decode, encode
 from voz_enrich.domain.signals import TextSignals
 from voz_enrich.metrics import EnrichMetrics
-from voz_enrich.ports import Analysed, Answer, Decoder, Encoder, Heard, Prepared, Shadow, SignalModel
+from voz_enrich.ports import Analysed, Answer, Decoder, Encoder, Heard, OwnTopicMatcher, Prepared, Shadow, SignalModel
 from voz_streamkit.errors import InvalidRecordError
 from voz_streamkit.records import Record
 
@@ -33,10 +34,11 @@ class EnrichEvents:
         max_output_bytes: int,
         at_risk_after_ms: int = AT_RISK_DAYS * DAY_MS,
         shadow: Shadow | None = None,
+        own_topics: OwnTopicMatcher | None = None,
     ) -> None:
         self._decode, self._model, self._encode = decode_record, model, encode_answer
         self._metrics, self._max_output_bytes, self._shadow = metrics, max_output_bytes, shadow
-        self._at_risk_after_ms = at_risk_after_ms
+        self._at_risk_after_ms, self._own_topics = at_risk_after_ms, own_topics
 
     def prepare(self, records: Sequence[Record]) -> list[Prepared]:
         """Read and analyse records: CPU time, no order, no state. A bad record, or one on whose text the model fails,
@@ -93,7 +95,16 @@ class EnrichEvents:
                     for heard, hint, signals in zip(asked, hints, answers, strict=True)
                 ]
             )
-        return answers
+        return [
+            self._with_own_topic(heard.message.tenant, signals) for heard, signals in zip(asked, answers, strict=True)
+        ]
+
+    def _with_own_topic(self, tenant: str, signals: TextSignals) -> TextSignals:
+        matched = self._own_topics.match(tenant, signals.vector) if self._own_topics is not None else None
+        if matched is None:
+            return signals
+        self._metrics.own_topics.labels(tenant, matched.id).inc()
+        return replace(signals, own_topic=matched)
 
     def _check_model(self) -> None:
         """A text is to blame only while the model answers another one. Raises ModelError, with the frames of the error

@@ -18,6 +18,7 @@ from voz_contracts import topics
 from voz_enrich.adapters.inbound.decoding import decode
 from voz_enrich.adapters.inbound.faust_app import FaustSettings, build_app
 from voz_enrich.adapters.inbound.guard import GuardLimits, SequenceGuard
+from voz_enrich.adapters.inbound.live_topics import LiveTopics
 from voz_enrich.adapters.outbound.encoding import EnrichedEncoder
 from voz_enrich.adapters.outbound.kafka_journal import JournalTopics, KafkaJournal
 from voz_enrich.adapters.outbound.kafka_log import KafkaPartitions, KafkaSource, partition_counts
@@ -54,12 +55,14 @@ async def run_worker(
 ) -> None:
     """Enrich events until `stop`. Any error ends the process at once, with nothing acknowledged.
 
-    open_shadow: opens a model to compare with `model`. Raises TopicsError or TransientError when it can't begin.
+    open_shadow: opens a model to compare with `model`. Raises FileError, TopicsError or TransientError when it can't
+    begin.
     """
     shared = Metrics("enrich")
     metrics, health = EnrichMetrics(shared), Health()
     metrics.model_threads.set(settings.threads)
     metrics.cores.set(available_cores())
+    own_topics = LiveTopics(settings.topics, model, shared) if settings.topics else None
     async with AsyncExitStack() as stack:
         producer = create_producer(settings, max_batch_size=_RECORD_BATCH_BYTES)
         await start(producer, stop)
@@ -94,6 +97,7 @@ async def run_worker(
             max_output_bytes=_RECORD_BATCH_BYTES,
             at_risk_after_ms=settings.at_risk_days * DAY_MS,
             shadow=shadow,
+            own_topics=own_topics,
         )
         answering = Threaded(enrich, stack.enter_context(ThreadPoolExecutor(settings.batches_ahead, "prepare")))
 
@@ -133,7 +137,8 @@ async def run_worker(
         )
         operations = operations_app(health, shared)
         serving = _watched(serve(operations, host=settings.host, port=settings.port, stop=stop, health=health))
-        for work in (app.start(), app.wait_until_stopped(), guard.report(), guard.watch(), guard.beat()):
+        following = [own_topics.follow()] if own_topics is not None else []
+        for work in (app.start(), app.wait_until_stopped(), guard.report(), guard.watch(), guard.beat(), *following):
             stack.push_async_callback(_cancelled, _watched(work))
         await stop.wait()
         _log.info("stopping")

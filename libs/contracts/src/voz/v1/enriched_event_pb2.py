@@ -28,7 +28,7 @@ from voz.v1 import customer_event_pb2 as voz_dot_v1_dot_customer__event__pb2
 from voz.v1 import labels_pb2 as voz_dot_v1_dot_labels__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bvoz/v1/enriched_event.proto\x12\x06voz.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bvoz/v1/customer_event.proto\x1a\x13voz/v1/labels.proto\"\xd3\x01\n\rEnrichedEvent\x12$\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x15.voz.v1.CustomerEvent\x12 \n\x07signals\x18\x02 \x01(\x0b\x32\x0f.voz.v1.Signals\x12 \n\x07journey\x18\x03 \x01(\x0b\x32\x0f.voz.v1.Journey\x12\'\n\x07\x61nswers\x18\x04 \x01(\x0b\x32\x16.voz.v1.SourcePosition\x12/\n\x0b\x65nriched_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa3\x03\n\x07Signals\x12$\n\x06origin\x18\x01 \x01(\x0e\x32\x14.voz.v1.SignalOrigin\x12\x10\n\x08language\x18\x02 \x01(\t\x12$\n\tsentiment\x18\x03 \x01(\x0e\x32\x11.voz.v1.Sentiment\x12\x1c\n\x0fsentiment_score\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12 \n\x07\x65motion\x18\x05 \x01(\x0e\x32\x0f.voz.v1.Emotion\x12\x1f\n\x07intents\x18\x06 \x03(\x0e\x32\x0e.voz.v1.Intent\x12\x1c\n\x05topic\x18\x07 \x01(\x0e\x32\r.voz.v1.Topic\x12\x1e\n\x06\x65\x66\x66ort\x18\x08 \x01(\x0e\x32\x0e.voz.v1.Effort\x12\x1c\n\x05stage\x18\t \x01(\x0e\x32\r.voz.v1.Stage\x12\r\n\x05model\x18\n \x01(\t\x12+\n\x06scores\x18\x0b \x03(\x0b\x32\x1b.voz.v1.Signals.ScoresEntry\x1a-\n\x0bScoresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x12\n\x10_sentiment_score\"\xd6\x02\n\x07Journey\x12\x1c\n\x05stage\x18\x01 \x01(\x0e\x32\r.voz.v1.Stage\x12%\n\x0eprevious_stage\x18\x02 \x01(\x0e\x32\r.voz.v1.Stage\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x05\x63\x61use\x18\x04 \x01(\x0e\x32\x17.voz.v1.TransitionCause\x12\x12\n\ncause_type\x18\x05 \x01(\t\x12\x34\n\x11in_previous_stage\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\x08heard_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07silence\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07\x61t_risk\x18\t \x01(\x08\"B\n\x0eSourcePosition\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x03*x\n\x0cSignalOrigin\x12\x1d\n\x19SIGNAL_ORIGIN_UNSPECIFIED\x10\x00\x12\x16\n\x12SIGNAL_ORIGIN_TEXT\x10\x01\x12\x19\n\x15SIGNAL_ORIGIN_PAYLOAD\x10\x02\x12\x16\n\x12SIGNAL_ORIGIN_BOTH\x10\x03*\x8d\x02\n\x0fTransitionCause\x12 \n\x1cTRANSITION_CAUSE_UNSPECIFIED\x10\x00\x12\x1c\n\x18TRANSITION_CAUSE_MESSAGE\x10\x01\x12\x1b\n\x17TRANSITION_CAUSE_SURVEY\x10\x02\x12\x1b\n\x17TRANSITION_CAUSE_RATING\x10\x03\x12\x1e\n\x1aTRANSITION_CAUSE_BEHAVIOUR\x10\x04\x12 \n\x1cTRANSITION_CAUSE_TRANSACTION\x10\x05\x12!\n\x1dTRANSITION_CAUSE_SUBSCRIPTION\x10\x06\x12\x1b\n\x17TRANSITION_CAUSE_TICKET\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bvoz/v1/enriched_event.proto\x12\x06voz.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bvoz/v1/customer_event.proto\x1a\x13voz/v1/labels.proto\"\xd3\x01\n\rEnrichedEvent\x12$\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x15.voz.v1.CustomerEvent\x12 \n\x07signals\x18\x02 \x01(\x0b\x32\x0f.voz.v1.Signals\x12 \n\x07journey\x18\x03 \x01(\x0b\x32\x0f.voz.v1.Journey\x12\'\n\x07\x61nswers\x18\x04 \x01(\x0b\x32\x16.voz.v1.SourcePosition\x12/\n\x0b\x65nriched_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe8\x03\n\x07Signals\x12$\n\x06origin\x18\x01 \x01(\x0e\x32\x14.voz.v1.SignalOrigin\x12\x10\n\x08language\x18\x02 \x01(\t\x12$\n\tsentiment\x18\x03 \x01(\x0e\x32\x11.voz.v1.Sentiment\x12\x1c\n\x0fsentiment_score\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12 \n\x07\x65motion\x18\x05 \x01(\x0e\x32\x0f.voz.v1.Emotion\x12\x1f\n\x07intents\x18\x06 \x03(\x0e\x32\x0e.voz.v1.Intent\x12\x1c\n\x05topic\x18\x07 \x01(\x0e\x32\r.voz.v1.Topic\x12\x1e\n\x06\x65\x66\x66ort\x18\x08 \x01(\x0e\x32\x0e.voz.v1.Effort\x12\x1c\n\x05stage\x18\t \x01(\x0e\x32\r.voz.v1.Stage\x12\r\n\x05model\x18\n \x01(\t\x12+\n\x06scores\x18\x0b \x03(\x0b\x32\x1b.voz.v1.Signals.ScoresEntry\x12\x11\n\town_topic\x18\x0c \x01(\t\x12\x1c\n\x0fown_topic_score\x18\r \x01(\x01H\x01\x88\x01\x01\x1a-\n\x0bScoresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x12\n\x10_sentiment_scoreB\x12\n\x10_own_topic_score\"\xd6\x02\n\x07Journey\x12\x1c\n\x05stage\x18\x01 \x01(\x0e\x32\r.voz.v1.Stage\x12%\n\x0eprevious_stage\x18\x02 \x01(\x0e\x32\r.voz.v1.Stage\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x05\x63\x61use\x18\x04 \x01(\x0e\x32\x17.voz.v1.TransitionCause\x12\x12\n\ncause_type\x18\x05 \x01(\t\x12\x34\n\x11in_previous_stage\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\x08heard_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x07silence\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07\x61t_risk\x18\t \x01(\x08\"B\n\x0eSourcePosition\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x03*x\n\x0cSignalOrigin\x12\x1d\n\x19SIGNAL_ORIGIN_UNSPECIFIED\x10\x00\x12\x16\n\x12SIGNAL_ORIGIN_TEXT\x10\x01\x12\x19\n\x15SIGNAL_ORIGIN_PAYLOAD\x10\x02\x12\x16\n\x12SIGNAL_ORIGIN_BOTH\x10\x03*\x8d\x02\n\x0fTransitionCause\x12 \n\x1cTRANSITION_CAUSE_UNSPECIFIED\x10\x00\x12\x1c\n\x18TRANSITION_CAUSE_MESSAGE\x10\x01\x12\x1b\n\x17TRANSITION_CAUSE_SURVEY\x10\x02\x12\x1b\n\x17TRANSITION_CAUSE_RATING\x10\x03\x12\x1e\n\x1aTRANSITION_CAUSE_BEHAVIOUR\x10\x04\x12 \n\x1cTRANSITION_CAUSE_TRANSACTION\x10\x05\x12!\n\x1dTRANSITION_CAUSE_SUBSCRIPTION\x10\x06\x12\x1b\n\x17TRANSITION_CAUSE_TICKET\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,18 +37,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SIGNALS_SCORESENTRY']._loaded_options = None
   _globals['_SIGNALS_SCORESENTRY']._serialized_options = b'8\001'
-  _globals['_SIGNALORIGIN']._serialized_start=1203
-  _globals['_SIGNALORIGIN']._serialized_end=1323
-  _globals['_TRANSITIONCAUSE']._serialized_start=1326
-  _globals['_TRANSITIONCAUSE']._serialized_end=1595
+  _globals['_SIGNALORIGIN']._serialized_start=1272
+  _globals['_SIGNALORIGIN']._serialized_end=1392
+  _globals['_TRANSITIONCAUSE']._serialized_start=1395
+  _globals['_TRANSITIONCAUSE']._serialized_end=1664
   _globals['_ENRICHEDEVENT']._serialized_start=155
   _globals['_ENRICHEDEVENT']._serialized_end=366
   _globals['_SIGNALS']._serialized_start=369
-  _globals['_SIGNALS']._serialized_end=788
-  _globals['_SIGNALS_SCORESENTRY']._serialized_start=723
-  _globals['_SIGNALS_SCORESENTRY']._serialized_end=768
-  _globals['_JOURNEY']._serialized_start=791
-  _globals['_JOURNEY']._serialized_end=1133
-  _globals['_SOURCEPOSITION']._serialized_start=1135
-  _globals['_SOURCEPOSITION']._serialized_end=1201
+  _globals['_SIGNALS']._serialized_end=857
+  _globals['_SIGNALS_SCORESENTRY']._serialized_start=772
+  _globals['_SIGNALS_SCORESENTRY']._serialized_end=817
+  _globals['_JOURNEY']._serialized_start=860
+  _globals['_JOURNEY']._serialized_end=1202
+  _globals['_SOURCEPOSITION']._serialized_start=1204
+  _globals['_SOURCEPOSITION']._serialized_end=1270
 # @@protoc_insertion_point(module_scope)

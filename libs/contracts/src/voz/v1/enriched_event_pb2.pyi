@@ -58,7 +58,7 @@ class EnrichedEvent(_message.Message):
     def __init__(self, event: _Optional[_Union[_customer_event_pb2.CustomerEvent, _Mapping]] = ..., signals: _Optional[_Union[Signals, _Mapping]] = ..., journey: _Optional[_Union[Journey, _Mapping]] = ..., answers: _Optional[_Union[SourcePosition, _Mapping]] = ..., enriched_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Signals(_message.Message):
-    __slots__ = ("origin", "language", "sentiment", "sentiment_score", "emotion", "intents", "topic", "effort", "stage", "model", "scores")
+    __slots__ = ("origin", "language", "sentiment", "sentiment_score", "emotion", "intents", "topic", "effort", "stage", "model", "scores", "own_topic", "own_topic_score")
     class ScoresEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -77,6 +77,8 @@ class Signals(_message.Message):
     STAGE_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     SCORES_FIELD_NUMBER: _ClassVar[int]
+    OWN_TOPIC_FIELD_NUMBER: _ClassVar[int]
+    OWN_TOPIC_SCORE_FIELD_NUMBER: _ClassVar[int]
     origin: SignalOrigin
     language: str
     sentiment: _labels_pb2.Sentiment
@@ -88,7 +90,9 @@ class Signals(_message.Message):
     stage: _labels_pb2.Stage
     model: str
     scores: _containers.ScalarMap[str, float]
-    def __init__(self, origin: _Optional[_Union[SignalOrigin, str]] = ..., language: _Optional[str] = ..., sentiment: _Optional[_Union[_labels_pb2.Sentiment, str]] = ..., sentiment_score: _Optional[float] = ..., emotion: _Optional[_Union[_labels_pb2.Emotion, str]] = ..., intents: _Optional[_Iterable[_Union[_labels_pb2.Intent, str]]] = ..., topic: _Optional[_Union[_labels_pb2.Topic, str]] = ..., effort: _Optional[_Union[_labels_pb2.Effort, str]] = ..., stage: _Optional[_Union[_labels_pb2.Stage, str]] = ..., model: _Optional[str] = ..., scores: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    own_topic: str
+    own_topic_score: float
+    def __init__(self, origin: _Optional[_Union[SignalOrigin, str]] = ..., language: _Optional[str] = ..., sentiment: _Optional[_Union[_labels_pb2.Sentiment, str]] = ..., sentiment_score: _Optional[float] = ..., emotion: _Optional[_Union[_labels_pb2.Emotion, str]] = ..., intents: _Optional[_Iterable[_Union[_labels_pb2.Intent, str]]] = ..., topic: _Optional[_Union[_labels_pb2.Topic, str]] = ..., effort: _Optional[_Union[_labels_pb2.Effort, str]] = ..., stage: _Optional[_Union[_labels_pb2.Stage, str]] = ..., model: _Optional[str] = ..., scores: _Optional[_Mapping[str, float]] = ..., own_topic: _Optional[str] = ..., own_topic_score: _Optional[float] = ...) -> None: ...
 
 class Journey(_message.Message):
     __slots__ = ("stage", "previous_stage", "since", "cause", "cause_type", "in_previous_stage", "heard_at", "silence", "at_risk")

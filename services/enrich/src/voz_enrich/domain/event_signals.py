@@ -18,6 +18,7 @@ from voz_enrich.domain.facts import (
     TransactionType,
 )
 from voz_enrich.domain.labels import Effort, Emotion, Intent, Sentiment, Stage, Topic
+from voz_enrich.domain.own_topics import OwnTopicMatch
 from voz_enrich.domain.signals import TextSignals
 
 
@@ -40,6 +41,7 @@ class Signals:
     emotion: Emotion | None = None
     intents: tuple[Intent, ...] = ()
     topic: Topic | None = None
+    own_topic: OwnTopicMatch | None = None
     effort: Effort | None = None
     stage: Stage | None = None
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -130,6 +132,7 @@ def signals_of(facts: EventFacts, text: TextSignals | None) -> Signals:
             text.emotion,
             text.intents,
             text.topic,
+            text.own_topic,
             text.effort,
             stage,
             text.scores,
@@ -143,6 +146,7 @@ def signals_of(facts: EventFacts, text: TextSignals | None) -> Signals:
         emotion=said.emotion or text.emotion,
         intents=said.intents or text.intents,
         topic=said.topic or text.topic,
+        own_topic=text.own_topic,
         effort=said.effort or text.effort,
         stage=stage if isinstance(facts.payload, SurveyAnswer | Rating) else said.stage or stage,
         scores=text.scores,

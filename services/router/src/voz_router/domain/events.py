@@ -25,7 +25,8 @@ class Customer:
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """What enrichment derived. `sentiment_score` is in -1…1, None without a signal."""
+    """What enrichment derived. `sentiment_score` is in -1…1, None without a signal; `own_topic` the id of a topic of
+    the company's own, empty without one."""
 
     origin: str = ""
     language: str = ""
@@ -38,6 +39,8 @@ class Signals:
     stage: str = ""
     model: str = ""
     scores: Mapping[str, float] = field(default_factory=dict)
+    own_topic: str = ""
+    own_topic_score: float | None = None
 
     @property
     def absent(self) -> bool:

@@ -15,6 +15,7 @@ WORD_FIELDS: Mapping[str, Callable[[Event], str]] = {
     "sentiment": lambda event: event.signals.sentiment,
     "emotion": lambda event: event.signals.emotion,
     "topic": lambda event: event.signals.topic,
+    "own_topic": lambda event: event.signals.own_topic,
     "effort": lambda event: event.signals.effort,
     "stage": lambda event: event.stage,
     "language": lambda event: event.signals.language,

@@ -1,10 +1,11 @@
 """A model bundle: a folder with everything that one model needs, and proof that it is whole.
 
-model.onnx              inputs input_ids and attention_mask, int64 [batch, length]; one output per head: its logits
+model.onnx              inputs input_ids and attention_mask, int64 [batch, length]; one output per head: its logits;
+                        `vector`, fp32 [batch, size]: where the text lies in the encoder's space
 tokenizer.json, tokenizer_config.json
 labels.json             {"max_tokens", "heads": {head: {"labels", "temperature", "thresholds"?}}}
 card.md                 what it was made of and how well it does
-manifest.json           {"format": 1, "version", "files": {name: sha256 of its bytes, in hex}}
+manifest.json           {"format": 2, "version", "files": {name: sha256 of its bytes, in hex}}
 """
 
 import hashlib
@@ -17,8 +18,9 @@ from typing import Any
 
 from voz_enrich.domain.labels import Effort, Emotion, Intent, Sentiment, Stage, Topic
 
-FORMAT = 1
+FORMAT = 2
 FILES = ("model.onnx", "tokenizer.json", "tokenizer_config.json", "labels.json", "card.md")
+VECTOR = "vector"
 HEADS: Mapping[str, type[StrEnum]] = {
     "sentiment": Sentiment,
     "emotion": Emotion,

@@ -56,6 +56,8 @@ class EnrichedEncoder:
             emotion=_number(labels.Emotion, signals.emotion),
             intents=[_number(labels.Intent, intent) for intent in signals.intents],
             topic=_number(labels.Topic, signals.topic),
+            own_topic=signals.own_topic.id if signals.own_topic else "",
+            own_topic_score=signals.own_topic.score if signals.own_topic else None,
             effort=_number(labels.Effort, signals.effort),
             stage=_number(labels.Stage, signals.stage),
             model=self._model if asked_model else "",

@@ -2,20 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from voz_enrich.adapters.outbound.batches import plan
-from voz_enrich.adapters.outbound.bundle import HEADS, Bundle, BundleError
+from voz_enrich.adapters.outbound.bundle import HEADS, VECTOR, Bundle, BundleError
 from voz_enrich.adapters.outbound.language import Py3LangidIdentifier
 from voz_enrich.adapters.outbound.reading import nothing_to_read, read_signals
 from voz_enrich.adapters.outbound.tokens import Tokens
 from voz_enrich.domain.signals import TextSignals
 from voz_enrich.domain.text import cleaned
 
-Logits = Mapping[str, npt.NDArray[np.float32]]
+Outputs = Mapping[str, npt.NDArray[np.float32]]
+_NAMES = (*HEADS, VECTOR)
 
 
 class OnnxSignalModel:
@@ -30,7 +32,7 @@ class OnnxSignalModel:
         self._session = open_session(bundle.folder / "model.onnx")
         self._workers = ThreadPoolExecutor(threads, thread_name_prefix="signal-model")
         outputs = {output.name for output in self._session.get_outputs()}
-        if missing := [name for name in HEADS if name not in outputs]:
+        if missing := [name for name in _NAMES if name not in outputs]:
             raise BundleError(f"{bundle.folder / 'model.onnx'}: no output named {', '.join(missing)}")
 
     @property
@@ -45,28 +47,31 @@ class OnnxSignalModel:
             raise ValueError(f"{len(texts)} texts with {len(hints)} language hints")
         readable = {index: clean for index, text in enumerate(texts) if (clean := cleaned(text))}
         answers = [nothing_to_read()] * len(texts)
-        for index, logits in zip(readable, self.logits(list(readable.values())), strict=True):
-            answers[index] = read_signals(self._bundle, logits, self._languages.identify(texts[index], hints[index]))
+        for index, outputs in zip(readable, self.outputs(list(readable.values())), strict=True):
+            language = self._languages.identify(texts[index], hints[index])
+            signals = read_signals(self._bundle, {name: outputs[name].tolist() for name in HEADS}, language)
+            answers[index] = replace(signals, vector=outputs[VECTOR].tobytes())
         return answers
 
     def close(self) -> None:
         """Ends the threads; texts already given are finished first."""
         self._workers.shutdown()
 
-    def logits(self, texts: Sequence[str]) -> list[dict[str, list[float]]]:
+    def outputs(self, texts: Sequence[str]) -> list[Outputs]:
+        """The model's outputs for each text, cleaned before: the logits of each head, and the vector."""
         rows = self._tokens.ids(texts)
         batches = list(plan([len(row) for row in rows]))
-        results: list[dict[str, list[float]]] = [{} for _ in texts]
+        results: list[Outputs] = [{} for _ in texts]
         computed = self._workers.map(lambda batch: self._run([rows[index] for index in batch[1]], batch[0]), batches)
-        for (_, indexes), logits in zip(batches, computed, strict=True):
+        for (_, indexes), outputs in zip(batches, computed, strict=True):
             for place, index in enumerate(indexes):
-                results[index] = {name: logits[name][place].tolist() for name in HEADS}
+                results[index] = {name: outputs[name][place] for name in _NAMES}
         return results
 
-    def _run(self, rows: Sequence[Sequence[int]], width: int) -> Logits:
+    def _run(self, rows: Sequence[Sequence[int]], width: int) -> Outputs:
         ids, mask = self._tokens.padded(rows, width)
-        outputs = self._session.run(list(HEADS), {"input_ids": ids, "attention_mask": mask})
-        return dict(zip(HEADS, outputs, strict=True))
+        outputs = self._session.run(list(_NAMES), {"input_ids": ids, "attention_mask": mask})
+        return dict(zip(_NAMES, outputs, strict=True))
 
 
 def open_session(path: Any) -> Any:

@@ -29,7 +29,7 @@ from voz.v1.labels_pb2 import (
 from voz_contracts.joins import Join, join_of
 from voz_contracts.revisions import ORIGINAL, revision_of
 from voz_contracts.words import word
-from voz_metrics_api.adapters.inbound.payloads import clean, details, known, moved, survey
+from voz_metrics_api.adapters.inbound.payloads import clean, details, known, moved, own_topic, survey
 from voz_metrics_api.domain.dimensions import Dimensions, label
 from voz_metrics_api.domain.facts import CaseFacts, CustomerFacts, EventFacts, JoinFacts
 from voz_metrics_api.domain.windows import EARLIEST, LATEST
@@ -77,7 +77,7 @@ def _event(record: Record) -> Incoming[Facts]:
         journey_since=_optional_time(enriched.journey, "since"),
         heard_at=_optional_time(enriched.journey, "heard_at"),
         position=enriched.answers.offset,
-        details={**details(event), **moved(enriched.journey)},
+        details={**details(event), **moved(enriched.journey), **own_topic(signals)},
         known=known(event),
         revises=revision.message_id if revision else None,
         deletes=revision is not None and revision.deleted,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from voz.v1.customer_event_pb2 import CustomerEvent, SubscriptionStatus, SurveyMetric, TicketStatus, TransactionType
-from voz.v1.enriched_event_pb2 import Journey, TransitionCause
+from voz.v1.enriched_event_pb2 import Journey, Signals, TransitionCause
 from voz.v1.labels_pb2 import Stage
 from voz_contracts.revisions import DELETION_OF, is_deletion
 from voz_contracts.words import word
@@ -93,6 +93,11 @@ def moved(journey: Journey) -> dict[str, str | float]:
     if journey.HasField("in_previous_stage"):
         found["moved_after_seconds"] = journey.in_previous_stage.ToTimedelta().total_seconds()
     return {name: value for name, value in found.items() if value != ""}
+
+
+def own_topic(signals: Signals) -> dict[str, str | float]:
+    """The topic of the company's own, for the timeline. Empty without one."""
+    return {"own_topic": clean(signals.own_topic)} if signals.own_topic else {}
 
 
 def known(event: CustomerEvent) -> dict[str, str]:

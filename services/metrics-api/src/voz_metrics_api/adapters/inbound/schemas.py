@@ -268,7 +268,7 @@ class TimelineItem(BaseModel):
     text: str | None
     details: dict[str, Any] = Field(
         description="What the typed payload says: a score, an amount, a status. Where the event moved the customer, "
-        "`moved_from` (a stage), `moved_by` and `moved_after_seconds`."
+        "`moved_from` (a stage), `moved_by` and `moved_after_seconds`. `own_topic`: the id of the company's own topic."
     )
     edited: bool = Field(description="The newest version of something that was edited; older ones are not shown.")
     deleted: bool = Field(description="Taken back by its author: what was said is gone, and no longer counts.")

@@ -38,7 +38,7 @@ from voz_streamkit.yaml_nodes import (
     words,
 )
 
-# Words of these fields are checked; the other fields' (source, language, tenant) are free.
+# Words of these fields are checked; the other fields' (own_topic, source, language, tenant) are free.
 VOCABULARIES: Mapping[str, tuple[str, ...]] = {
     "sentiment": vocabulary(Sentiment),
     "emotion": vocabulary(Emotion),

@@ -108,8 +108,9 @@ def _signals(signals: SignalsMessage) -> Signals:
     score = signals.sentiment_score if signals.HasField("sentiment_score") else None
     if score is not None and not -1 <= score <= 1:  # NaN, too
         raise ValueError("signals.sentiment_score is not within -1…1")
+    near = signals.own_topic_score if signals.HasField("own_topic_score") else None
     scores = dict(signals.scores)
-    if not all(map(math.isfinite, scores.values())):
+    if not all(map(math.isfinite, (*scores.values(), near or 0.0))):
         raise ValueError("signals.scores holds a number that is not finite")
     intents = (word(Intent, intent) for intent in signals.intents)
     return Signals(
@@ -124,6 +125,8 @@ def _signals(signals: SignalsMessage) -> Signals:
         stage=word(Stage, signals.stage),
         model=signals.model,
         scores=scores,
+        own_topic=signals.own_topic,
+        own_topic_score=near,
     )
 
 
@@ -152,6 +155,7 @@ def _refuse_nul(event: Event) -> None:
         customer.name,
         signals.language,
         signals.model,
+        signals.own_topic,
         *event.attributes,
         *event.attributes.values(),
         *signals.scores,

@@ -119,6 +119,8 @@ def _signals(signals: events.Signals) -> Signals:
         stage=_number(Stage, signals.stage),
         model=signals.model,
         scores=signals.scores,
+        own_topic=signals.own_topic,
+        own_topic_score=signals.own_topic_score,
     )
 
 

@@ -99,6 +99,7 @@ class SignalsView(BaseModel):
     emotion: str | None
     intents: list[str]
     topic: str | None
+    own_topic: str | None
     effort: str | None
     stage: str | None
     language: str | None

@@ -115,6 +115,7 @@ def _signals(signals: Signals) -> SignalsView:
         emotion=signals.emotion or None,
         intents=list(signals.intents),
         topic=signals.topic or None,
+        own_topic=signals.own_topic or None,
         effort=signals.effort or None,
         stage=signals.stage or None,
         language=signals.language or None,

@@ -1,0 +1,152 @@
+"""Other ways to answer, judged beside the bundle on the same texts."""
+
+import json
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from corpus import read_corpus
+from network import SignalNetwork, answers
+from sets import Example, read_set
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from train import base_folder
+
+from voz_enrich.adapters.outbound.bundle import HEADS, load_bundle
+from voz_enrich.adapters.outbound.language import Py3LangidIdentifier
+from voz_enrich.adapters.outbound.onnx_model import OnnxSignalModel
+from voz_enrich.adapters.outbound.tokens import Tokens
+from voz_enrich.cores import available_cores
+from voz_enrich.domain.text import cleaned
+
+Answer = Callable[[Sequence[str]], Sequence[Mapping[str, Any]]]
+PREVIOUS_FILES = ("model.onnx", "tokenizer.json", "tokenizer_config.json", "labels.json")
+
+
+def others(repository: Path, config: Mapping[str, Any], build: Path) -> dict[str, Answer]:
+    """What is at hand of: TF-IDF and logistic regression, the frozen encoder and logistic regression, the bundle
+    before, the teacher."""
+    train = [message.example for message in read_corpus(repository / config["corpus"], "train")]
+    tokens = Tokens(repository / config["bundle"], config["max_tokens"])
+    found = {"TF-IDF + logistic regression": tfidf(train, repository, config)}
+    found["frozen encoder + logistic regression"] = frozen(train, tokens, config)
+    if (old := previous(repository, config, build)) is not None:
+        found[f"`{config['previous']['version']}`"] = old
+    for name, words in (("teacher", "teacher, 12 layers, fp32"), ("student", "the same 6 layers, fp32")):
+        if (build / name / "manifest.json").is_file():
+            found[words] = bundled(build / name)
+    return found
+
+
+def tfidf(train: Sequence[Example], repository: Path, config: Mapping[str, Any]) -> Answer:
+    """Words and pairs of words, characters by 2 to 5; sentiment also learns from the sets."""
+    words = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2)
+    letters = TfidfVectorizer(sublinear_tf=True, analyzer="char_wb", ngram_range=(2, 5), min_df=2)
+    features = FeatureUnion([("words", words), ("letters", letters)])
+    more = [
+        each for name in config["use"] for each in read_set(name, repository / config["sets"])[: config["use"][name]]
+    ]
+    examples = [*train, *more]
+    vectors = features.fit_transform([cleaned(each.text) for each in examples])
+    return fitted(
+        examples,
+        vectors,
+        lambda texts: features.transform([cleaned(text) for text in texts]),
+        LogisticRegression(C=10, max_iter=300),
+    )
+
+
+def frozen(train: Sequence[Example], tokens: Tokens, config: Mapping[str, Any]) -> Answer:
+    """The base as it comes, and a regression for each head."""
+    network = SignalNetwork(base_folder(), config["teacher"]["layers"])
+
+    def vectors(texts: Sequence[str]) -> np.ndarray:
+        return answers(network, tokens.ids([cleaned(text) for text in texts]), "frozen encoder")[0]
+
+    regression = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500))
+    return fitted(train, vectors([each.text for each in train]), vectors, regression)
+
+
+def fitted(examples: Sequence[Example], vectors: Any, read: Callable[[Sequence[str]], Any], regression: Any) -> Answer:
+    """One regression for each head and each intent, on the examples that tell of it."""
+    from sklearn.base import clone
+
+    heads: dict[str, Any] = {}
+    for head in HEADS:
+        if head == "intents":
+            known = [place for place, each in enumerate(examples) if each.intents_known]
+            for label in HEADS[head]:
+                truth = [label in examples[place].intents for place in known]
+                heads[label] = clone(regression).fit(vectors[known], truth)
+        else:
+            known = [place for place, each in enumerate(examples) if head in each.labels]
+            heads[head] = clone(regression).fit(vectors[known], [examples[place].labels[head] for place in known])
+
+    def answer(texts: Sequence[str]) -> list[dict[str, Any]]:
+        given = read(texts)
+        found = {name: model.predict(given) for name, model in heads.items()}
+        return [
+            {
+                head: {label for label in HEADS[head] if found[label][place]}
+                if head == "intents"
+                else found[head][place]
+                for head in HEADS
+            }
+            for place in range(len(texts))
+        ]
+
+    return answer
+
+
+def bundled(folder: Path) -> Answer:
+    """A whole bundle."""
+    model = OnnxSignalModel(load_bundle(folder), Py3LangidIdentifier(), available_cores())
+    return lambda texts: [{head: getattr(signals, head) for head in HEADS} for signals in model.analyse(texts)]
+
+
+def chosen(logits: Mapping[str, np.ndarray], threshold: float) -> list[dict[str, Any]]:
+    """The likeliest label of each head; the intents above the threshold."""
+    names = {head: [str(label) for label in HEADS[head]] for head in HEADS}
+    least = np.log(threshold / (1 - threshold))
+    return [
+        {
+            head: {name for name, value in zip(names[head], logits[head][place], strict=True) if value >= least}
+            if head == "intents"
+            else names[head][int(logits[head][place].argmax())]
+            for head in HEADS
+        }
+        for place in range(len(logits["intents"]))
+    ]
+
+
+def previous(repository: Path, config: Mapping[str, Any], build: Path) -> Answer | None:
+    """The bundle before, from the history; None in a clone without it."""
+    folder = build / "previous"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in PREVIOUS_FILES:
+        source = f"{config['previous']['commit']}:models/{config['previous']['version']}/{name}"
+        shown = subprocess.run(["git", "-C", str(repository), "show", source], capture_output=True, check=False)
+        if shown.returncode:
+            return None
+        (folder / name).write_bytes(shown.stdout)
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    read = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
+    tokens = Tokens(folder, read["max_tokens"])
+
+    def answer(texts: Sequence[str]) -> list[dict[str, Any]]:
+        found: dict[str, list[np.ndarray]] = {head: [] for head in HEADS}
+        for row in tokens.ids([cleaned(text) or "." for text in texts]):
+            ids, mask = tokens.padded([row], len(row))
+            for head, values in zip(
+                HEADS, session.run(list(HEADS), {"input_ids": ids, "attention_mask": mask}), strict=True
+            ):
+                found[head].append(values[0])
+        return chosen({head: np.stack(values) for head, values in found.items()}, 0.4)
+
+    return answer

@@ -1,0 +1,176 @@
+"""How a network learns from rows that tell of some heads only. Can be interrupted: it goes on after the last epoch."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from network import SignalNetwork
+from rows import Row, batches, padded
+from sets import Example
+from torch import Tensor
+from torch.nn import functional
+from tqdm import tqdm
+
+from voz_enrich.adapters.outbound.bundle import HEADS
+
+UNKNOWN = -100
+Numbers = np.ndarray
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast; see config.toml."""
+
+    epochs: int
+    batch: int
+    rate: float
+    head_rate: float
+    warm_up: float
+    frozen_layers: int
+    balance_power: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What is known of each row.
+
+    classes: head -> index of the label, or UNKNOWN, [rows]. intents, intents_known: 0 or 1, [rows, labels].
+    weight: how much a row counts. taught: what another network says, head -> logits, or nothing.
+    """
+
+    rows: Sequence[Row]
+    classes: Mapping[str, Tensor]
+    intents: Tensor
+    intents_known: Tensor
+    weight: Tensor
+    taught: Mapping[str, Tensor]
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], examples: Sequence[Example], weights: Sequence[float]) -> "Lessons":
+        """Lessons without a teacher."""
+        labels = {head: [str(label) for label in HEADS[head]] for head in HEADS}
+        classes = {
+            head: torch.tensor(
+                [labels[head].index(each.labels[head]) if head in each.labels else UNKNOWN for each in examples]
+            )
+            for head in HEADS
+            if head != "intents"
+        }
+        present, known = (
+            torch.tensor([[float(label in found) for label in labels["intents"]] for found in kind])
+            for kind in ([each.intents for each in examples], [each.intents_known for each in examples])
+        )
+        return cls(rows, classes, present, known, torch.tensor(weights), {})
+
+
+def learn(network: SignalNetwork, lessons: Lessons, plan: Plan, folder: Path, name: str) -> None:
+    """Trains `network` in place; `folder` keeps the state after each epoch, by which a later call goes on."""
+    torch.manual_seed(plan.seed)
+    random = np.random.default_rng(plan.seed)
+    network.freeze(plan.frozen_layers)
+    heads = list(network.heads.parameters())
+    others = [each for part in (network.embeddings, network.layers) for each in part.parameters() if each.requires_grad]
+    groups = [{"params": others, "lr": plan.rate}, {"params": heads, "lr": plan.head_rate}]
+    optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
+    steps = plan.epochs * math.ceil(len(lessons.rows) / plan.batch)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / (plan.warm_up * steps), (steps - step) / ((1 - plan.warm_up) * steps))
+    )
+    weights = {head: _class_weights(classes, plan.balance_power) for head, classes in lessons.classes.items()}
+    state = folder / f"{name}.state.pt"
+    first = 0
+    if state.is_file():
+        saved = torch.load(state, weights_only=False)
+        network.load_state_dict(saved["network"])
+        optimizer.load_state_dict(saved["optimizer"])
+        schedule.load_state_dict(saved["schedule"])
+        random.bit_generator.state = saved["random"]
+        first = saved["epochs"]
+        if first == plan.epochs:
+            network.eval()
+            return
+    hidden = _Below(network, lessons.rows, plan.frozen_layers, f"{name}: frozen layers") if plan.frozen_layers else None
+
+    network.train()
+    for epoch in range(first, plan.epochs):
+        order = batches([len(row) for row in lessons.rows], plan.batch, random)
+        progress = tqdm(order, desc=f"{name}: epoch {epoch + 1} of {plan.epochs}", mininterval=5)
+        for chosen in progress:
+            ids, mask = padded([lessons.rows[index] for index in chosen])
+            below = hidden.of(chosen, mask) if hidden else network.below(ids, mask, 0)
+            _, logits = network.above(below, mask, plan.frozen_layers)
+            loss = _loss(logits, lessons, chosen, weights)
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_([*others, *heads], 1.0)
+            optimizer.step()
+            schedule.step()
+            progress.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
+        saved = {
+            "network": network.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(),
+            "random": random.bit_generator.state, "epochs": epoch + 1,
+        }  # fmt: skip
+        torch.save(saved, state.with_suffix(".new"))
+        state.with_suffix(".new").replace(state)
+    network.eval()
+
+
+def _loss(
+    logits: Mapping[str, Tensor], lessons: Lessons, chosen: Sequence[int], weights: Mapping[str, Tensor]
+) -> Tensor:
+    """The mean over the batch's rows of what is wrong in the heads that they tell of, and of how far they are from the
+    teacher (Hinton et al., 2015, at temperature 2)."""
+    total = torch.zeros(())
+    weight = lessons.weight[chosen]
+    for head, classes in lessons.classes.items():
+        wrong = functional.cross_entropy(
+            logits[head], classes[chosen], weight=weights[head], reduction="none", ignore_index=UNKNOWN
+        )
+        total = total + (wrong * weight).mean()
+    wrong = functional.binary_cross_entropy_with_logits(logits["intents"], lessons.intents[chosen], reduction="none")
+    total = total + (wrong * lessons.intents_known[chosen] * weight[:, None]).sum(1).mean() / 2
+    for head, taught in lessons.taught.items():
+        if head == "intents":
+            apart = functional.binary_cross_entropy_with_logits(
+                logits[head] / 2, (taught[chosen] / 2).sigmoid(), reduction="none"
+            ).sum(1)
+        else:
+            apart = functional.kl_div(
+                (logits[head] / 2).log_softmax(-1), (taught[chosen] / 2).softmax(-1), reduction="none"
+            ).sum(1)
+        total = total + 4 * apart.mean()
+    return total
+
+
+def _class_weights(classes: Tensor, power: float) -> Tensor:
+    counts = torch.bincount(classes[classes != UNKNOWN]).clamp(min=1).float()
+    return (counts.sum() / len(counts) / counts) ** power
+
+
+class _Below:
+    """What frozen layers make of every row, computed once, fp16."""
+
+    def __init__(self, network: SignalNetwork, rows: Sequence[Row], layers: int, name: str) -> None:
+        self._starts = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
+        self._values = np.zeros((self._starts[-1], network.config.hidden_size), dtype=np.float16)
+        with torch.inference_mode():
+            for chosen in tqdm(batches([len(row) for row in rows], 32), desc=name, mininterval=5):
+                ids, mask = padded([rows[index] for index in chosen])
+                hidden = network.below(ids, mask, layers).numpy()
+                for place, index in enumerate(chosen):
+                    self._slice(index)[:] = hidden[place, : len(rows[index])]
+
+    def of(self, chosen: Sequence[int], mask: Tensor) -> Tensor:
+        """[rows, longest, size], fp32, padded with 0."""
+        hidden = torch.zeros(*mask.shape, self._values.shape[1])
+        for place, index in enumerate(chosen):
+            values = self._slice(index)
+            hidden[place, : len(values)] = torch.from_numpy(values.astype(np.float32))
+        return hidden
+
+    def _slice(self, index: int) -> Numbers:
+        return self._values[self._starts[index] : self._starts[index + 1]]

@@ -1,0 +1,94 @@
+"""One encoder, six heads: the network while it learns."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rows import Row, batches, padded
+from torch import Tensor, nn
+from tqdm import tqdm
+from transformers import BertModel
+
+from voz_enrich.adapters.outbound.bundle import HEADS
+
+Logits = Mapping[str, Tensor]
+
+
+class SignalNetwork(nn.Module):
+    """A BERT encoder, the mean over a text's tokens, and one linear head for each signal."""
+
+    def __init__(self, base: Path, layers: Sequence[int]) -> None:
+        """base: a checkpoint of transformers. layers: those of its layers that are kept, in order."""
+        super().__init__()
+        encoder: Any = BertModel.from_pretrained(
+            base, add_pooling_layer=False, dtype=torch.float32, hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+        )  # fmt: skip
+        self.embeddings = encoder.embeddings
+        self.layers = nn.ModuleList([encoder.encoder.layer[index] for index in layers])
+        self.config = encoder.config
+        self.heads = nn.ModuleDict({name: nn.Linear(encoder.config.hidden_size, len(HEADS[name])) for name in HEADS})
+        for head in self.heads.values():
+            nn.init.normal_(head.weight, std=0.02)
+            nn.init.zeros_(head.bias)
+
+    def freeze(self, layers: int) -> None:
+        """The words' vectors, and with any number of layers also everything below them, stay as they are."""
+        frozen = self.embeddings if layers else self.embeddings.word_embeddings
+        for part in (frozen, *self.layers[:layers]):
+            part.requires_grad_(requires_grad=False)
+
+    def below(self, ids: Tensor, mask: Tensor, layers: int) -> Tensor:
+        """What the first layers make of tokens, [rows, length, size]."""
+        return self._through(self.embeddings(input_ids=ids), mask, 0, layers)
+
+    def above(self, hidden: Tensor, mask: Tensor, layers: int) -> tuple[Tensor, Logits]:
+        """What the other layers make of that: vectors, [rows, size], and the logits of each head, [rows, labels]."""
+        hidden = self._through(hidden, mask, layers, len(self.layers))
+        share = mask[:, :, None].to(hidden.dtype)
+        vectors = (hidden * share).sum(1) / share.sum(1)
+        return vectors, {name: head(vectors) for name, head in self.heads.items()}
+
+    def _through(self, hidden: Tensor, mask: Tensor, start: int, end: int) -> Tensor:
+        bias = (1.0 - mask[:, None, None, :].to(hidden.dtype)) * -1e9
+        for layer in self.layers[start:end]:
+            result = layer(hidden, bias)
+            hidden = result[0] if isinstance(result, tuple) else result
+        return hidden
+
+
+def answers(network: SignalNetwork, rows: Sequence[Row], name: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Vectors and logits of every text, in the order of `rows`."""
+    vectors = np.zeros((len(rows), network.config.hidden_size), dtype=np.float32)
+    logits = {name: np.zeros((len(rows), len(labels)), dtype=np.float32) for name, labels in HEADS.items()}
+    with torch.inference_mode():
+        for chosen in tqdm(batches([len(row) for row in rows], 32), desc=name, mininterval=5):
+            ids, mask = padded([rows[index] for index in chosen])
+            found, judged = network.above(network.below(ids, mask, 0), mask, 0)
+            vectors[chosen] = found.numpy()
+            for name, values in judged.items():
+                logits[name][chosen] = values.numpy()
+    return vectors, logits
+
+
+def linear_inputs(network: SignalNetwork, rows: Sequence[Row]) -> Iterator[tuple[str, np.ndarray]]:
+    """Every input of every matrix product of the layers, by the module's name: what static quantisation measures."""
+    seen: list[tuple[str, np.ndarray]] = []
+    names = {module: name for name, module in network.layers.named_modules() if isinstance(module, nn.Linear)}
+    masks: list[Tensor] = []
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        seen.append((names[module], inputs[0][masks[-1].bool()].numpy().ravel()))
+
+    hooks = [module.register_forward_pre_hook(note) for module in names]
+    with torch.inference_mode():
+        for chosen in batches([len(row) for row in rows], 32):
+            ids, mask = padded([rows[index] for index in chosen])
+            masks.append(mask)
+            network.below(ids, mask, len(network.layers))
+            yield from seen
+            seen.clear()
+    for hook in hooks:
+        hook.remove()
