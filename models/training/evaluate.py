@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def main() -> None:
         "size": f"{sum(path.stat().st_size for path in bundle.iterdir()) / 1e6:.1f}",
         "languages": by_group(judged, lambda message: message.language),
         "channels": by_group(judged, lambda message: message.channel),
-        "elsewhere": elsewhere_table({f"`{CONFIG['version']}`": answer}),
+        "elsewhere": elsewhere_table(elsewhere_scores(answer)),
         "language": language_share(messages, read),
     }
     if not research:
@@ -130,6 +131,7 @@ def by_group(judged: Judged, group: Callable[[Message], str]) -> str:
     return table(rows)
 
 
+@cache  # a way of answering is asked for several tables
 def elsewhere_scores(answer: Answer) -> dict[tuple[str, str], float]:
     """(set, language) -> macro-F1 of sentiment, in percent."""
     scores = {}
@@ -143,15 +145,19 @@ def elsewhere_scores(answer: Answer) -> dict[tuple[str, str], float]:
     return scores
 
 
-def elsewhere_table(answers: Mapping[str, Answer]) -> str:
+def elsewhere_table(scores: Mapping[tuple[str, str], float]) -> str:
     """Macro-F1 of sentiment on each set that is there, by language; UMSAB's mean."""
-    found = {name: elsewhere_scores(answer) for name, answer in answers.items()}
-    rows = [["text", "language", *found]]
-    rows += [[*key, *(f"{scores[key]:.1f}" for scores in found.values())] for key in next(iter(found.values()))]
-    means = [
-        np.mean([score for (name, _), score in scores.items() if name == SETS[0].name]) for scores in found.values()
-    ]
-    return table([*rows, [SETS[0].name, "mean of six", *(f"{mean:.1f}" for mean in means)]])
+    rows = [["text", "language", "macro-F1"], *([*key, f"{score:.1f}"] for key, score in scores.items())]
+    several = means(scores).get(SETS[0].name)
+    return table([*rows, [SETS[0].name, "mean of six", f"{several:.1f}"]] if several is not None else rows)
+
+
+def means(scores: Mapping[tuple[str, str], float]) -> dict[str, float]:
+    """The mean over languages, by set."""
+    found: dict[str, list[float]] = {}
+    for (name, _), score in scores.items():
+        found.setdefault(name, []).append(score)
+    return {name: sum(each) / len(each) for name, each in found.items()}
 
 
 def beside_table(answers: Mapping[str, Answer], messages: Sequence[Message]) -> str:
@@ -160,9 +166,8 @@ def beside_table(answers: Mapping[str, Answer], messages: Sequence[Message]) -> 
     for name, answer in answers.items():
         judged = list(zip(messages, answer([message.example.text for message in messages]), strict=True))
         cells = [f"{macro_f1(head, judged):.1f}" if head in judged[0][1] else "" for head in HEADS]
-        scores = elsewhere_scores(answer)
-        means = [[score for (name, _), score in scores.items() if name == each.name] for each in SETS]
-        rows.append([name, *cells, *(f"{np.mean(each):.1f}" if each else "" for each in means)])
+        there = means(elsewhere_scores(answer))
+        rows.append([name, *cells, *(f"{there[each.name]:.1f}" if each.name in there else "" for each in SETS)])
     return table(rows)
 
 
@@ -202,10 +207,7 @@ def targets_table(
     worst = min(macro_f1("sentiment", [each for each in judged if each[0].language == name]) for name in languages)
     measured = {"sentiment, its worst language": worst, "language": float(language_share(messages, read))}
     measured |= {head: macro_f1(head, judged) for head in HEADS if head != "sentiment"}
-    for each in SETS:
-        scores = [score for (name, _), score in elsewhere.items() if name == each.name]
-        if scores:
-            measured[f"sentiment, {each.name}"] = float(np.mean(scores))
+    measured |= {f"sentiment, {name}": score for name, score in means(elsewhere).items()}
     errors = [expected_calibration_error(*pair) for pair in confidences(messages, read).values()]
     measured["ECE, the worst head"] = max(errors)
     rows = [["", "target", "measured", ""]]

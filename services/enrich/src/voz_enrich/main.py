@@ -21,12 +21,9 @@ from voz_streamkit.tracing import configure_tracing
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code: 0, 1 after a failure, 2 for a configuration that can't be used."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments[:1] == ["analyze"]:
-        return analyze.main(arguments[1:])
-    if arguments[:1] == ["shadow"]:
-        return shadow.main(arguments[1:])
-    if arguments[:1] == ["topics"]:
-        return topics.main(arguments[1:])
+    for name, command in (("analyze", analyze.main), ("shadow", shadow.main), ("topics", topics.main)):
+        if arguments[:1] == [name]:
+            return command(arguments[1:])
     _parser().parse_args(arguments)
     settings = read_settings(EnrichSettings)
     configure_logging("enrich", settings.log_level)

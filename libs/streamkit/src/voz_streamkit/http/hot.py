@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -91,7 +92,7 @@ class Answer(NamedTuple):
 Endpoint = Callable[[Request], Awaitable[Answer]]
 
 
-class Exchange(Request):
+class Exchange(Request, ABC):
     """A request that is all there, and the way back."""
 
     __slots__ = ("_routes", "began", "route")
@@ -113,13 +114,13 @@ class Exchange(Request):
         self.began = time.perf_counter()
 
     @property
+    @abstractmethod
     def answered(self) -> bool:
         """Whether it has its answer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self, answer: Answer) -> None:
         """Send the answer to the client, if it is still there."""
-        raise NotImplementedError
 
     def answer(self, answer: Answer) -> None:
         """Answer it, once; what comes after that is forgotten."""

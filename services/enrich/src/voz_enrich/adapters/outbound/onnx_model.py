@@ -75,13 +75,11 @@ class OnnxSignalModel:
 
 
 def open_session(path: Any) -> Any:
-    """An `onnxruntime.InferenceSession` that computes in fp32 with one thread a call; calls may run side by side."""
+    """An `onnxruntime.InferenceSession` that computes with one thread a call; calls may run side by side."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    # int8 weights become fp32 once, here, rather than being kept for integer kernels that would quantise activations
-    options.add_session_config_entry("session.disable_quant_qdq", "1")
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
