@@ -1,8 +1,9 @@
-"""How many messages a second the model alone understands, in turns, on the same real messages and all cores.
+"""How many messages a second the model alone understands, in turns, on the same real messages.
 
-The bundle as it ships, on all cores and on one, in batches and one text at a time; the same network in fp32 and the
-teacher it learnt from, where `make model` left them in build/; and a transformers pipeline over the same encoder, one
-text at a time, where torch is installed.
+The bundle as it ships: on all cores, on one, in batches and one text at a time, in one process with as many threads as
+cores and in as many processes. Where torch and the base encoder are at hand, also what was tried on the way: the same
+with the layers of other shapes (speed doesn't depend on what the weights have learnt), and a transformers pipeline, one
+text at a time.
 """
 
 from __future__ import annotations
@@ -12,21 +13,32 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import tomllib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from statistics import median
 
-from common import ROOT, in_turns, ratio, report, texts
+from common import ROOT, in_turns, ratio, report, say, texts
 
 from voz_enrich.adapters.outbound.models import DEFAULT_MODEL
 from voz_enrich.cores import available_cores
 
 COUNT, ROUNDS = 2000, 3
-CONFIG = tomllib.loads((ROOT / "models" / "training" / "config.toml").read_text(encoding="utf-8"))
-BUILD = ROOT / "build" / CONFIG["version"]
+TRAINING = ROOT / "models" / "training"
+CONFIG = tomllib.loads((TRAINING / "config.toml").read_text(encoding="utf-8"))
 BASE = Path(os.environ.get("VOZ_BASE_MODEL") or ROOT / CONFIG["base"])
+ALL, HALF = CONFIG["teacher"]["layers"], CONFIG["student"]["layers"]
+SHAPES = {  # name -> layers, after how many two tokens go on as one, whether products are of integers
+    "12 layers, fp32": (ALL, None, False),
+    "12 layers, integers": (ALL, None, True),
+    "6 layers, fp32": (HALF, None, False),
+    "6 layers, integers": (HALF, None, True),
+    "6 layers, integers, pairs of tokens after the second": (HALF, 2, True),
+    "6 layers, integers, pairs of tokens after the first": (HALF, 1, True),
+}
 BUNDLE = """
 import json, sys, time
 from voz_enrich.adapters.outbound.models import open_model
@@ -56,28 +68,53 @@ print(len(texts) / (time.perf_counter() - began))
 
 
 def main() -> None:
-    cores = available_cores()
-    made = texts(COUNT)
-    ways: dict[str, Callable[[], float]] = {
-        f"{DEFAULT_MODEL}, {cores} threads, 256 at once": partial(run, BUNDLE, made, DEFAULT_MODEL, cores, 256),
-        f"{DEFAULT_MODEL}, 1 thread, 256 at once": partial(run, BUNDLE, made, DEFAULT_MODEL, 1, 256),
-        f"{DEFAULT_MODEL}, 1 thread, one at a time": partial(run, BUNDLE, made[:500], DEFAULT_MODEL, 1, 1),
-    }
-    for name, words in (("student", "the same network in fp32"), ("teacher", "the teacher, 12 layers, fp32")):
-        if (BUILD / name / "manifest.json").is_file():
-            ways[f"{words}, {cores} threads"] = partial(run, BUNDLE, made[:500], f"bundle:{BUILD / name}", cores, 256)
-    if importlib.util.find_spec("torch") and BASE.is_dir():
-        ways[f"transformers.pipeline, 12 layers, {cores} threads, one at a time"] = partial(
-            run, PIPELINE, made[:200], str(BASE), cores
-        )
-    measured = dict(zip(ways, in_turns(ROUNDS, *ways.values()), strict=True))
-    first = next(iter(measured.values()))
+    """Measures all ways in turns; each ratio is to the first."""
+    cores, made = available_cores(), texts(COUNT)
+    shipped = DEFAULT_MODEL
+    ways: dict[str, Callable[[], float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        if importlib.util.find_spec("torch") and BASE.is_dir():
+            ways[f"transformers.pipeline, 12 layers, {cores} threads, one at a time"] = partial(
+                run, PIPELINE, made[:200], str(BASE), cores
+            )
+            for name, place in shaped(Path(folder)).items():
+                few = made[:500] if "fp32" in name else made
+                ways[f"{name}, {cores} threads"] = partial(run, BUNDLE, few, f"bundle:{place}", cores, 256)
+        ways |= {
+            f"{shipped}, one at a time": partial(run, BUNDLE, made[:500], shipped, 1, 1),
+            f"{shipped}, 1 thread": partial(run, BUNDLE, made, shipped, 1, 256),
+            f"{shipped}, {cores} processes": partial(side_by_side, cores, BUNDLE, made, shipped, 1, 256),
+            f"{shipped}, {cores} threads": partial(run, BUNDLE, made, shipped, cores, 256),
+        }
+        measured = dict(zip(ways, in_turns(ROUNDS, *ways.values()), strict=True))
+    first, *others = measured
     report(
         "model",
         [(f"{name}, messages/s", f"{median(values):,.0f}") for name, values in measured.items()],
-        {f"to: {name}": ratio(first, values) for name, values in list(measured.items())[1:]},
+        {f"{name} : {first}": ratio(measured[name], measured[first]) for name in others},
         {name: round(median(values), 1) for name, values in measured.items()},
     )
+
+
+def shaped(folder: Path) -> dict[str, Path]:
+    """A bundle of each of SHAPES, its layers as the base has them."""
+    sys.path.insert(0, str(TRAINING))
+    from network import SignalNetwork
+    from train import export
+
+    made = {}
+    for number, (name, (layers, pooled_after, integers)) in enumerate(SHAPES.items()):
+        say(f"building: {name}")
+        export(SignalNetwork(BASE, layers, pooled_after), folder / str(number), integers=integers)
+        made[name] = folder / str(number)
+    return made
+
+
+def side_by_side(processes: int, script: str, made: list[str], *arguments: object) -> float:
+    """Messages a second of so many processes together, the texts dealt out among them."""
+    with ThreadPoolExecutor(processes) as pool:
+        shares = [pool.submit(run, script, made[each::processes], *arguments) for each in range(processes)]
+        return sum(share.result() for share in shares)
 
 
 def run(script: str, made: list[str], *arguments: object) -> float:

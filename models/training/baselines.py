@@ -1,7 +1,8 @@
 """Other ways to answer, judged beside the bundle on the same texts."""
 
-import json
+import io
 import subprocess
+import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,6 @@ from voz_enrich.cores import available_cores
 from voz_enrich.domain.text import cleaned
 
 Answer = Callable[[Sequence[str]], Sequence[Mapping[str, Any]]]
-PREVIOUS_FILES = ("model.onnx", "tokenizer.json", "tokenizer_config.json", "labels.json")
 
 
 def others(repository: Path, config: Mapping[str, Any], build: Path) -> dict[str, Answer]:
@@ -108,45 +108,13 @@ def bundled(folder: Path) -> Answer:
     return lambda texts: [{head: getattr(signals, head) for head in HEADS} for signals in model.analyse(texts)]
 
 
-def chosen(logits: Mapping[str, np.ndarray], threshold: float) -> list[dict[str, Any]]:
-    """The likeliest label of each head; the intents above the threshold."""
-    names = {head: [str(label) for label in HEADS[head]] for head in HEADS}
-    least = np.log(threshold / (1 - threshold))
-    return [
-        {
-            head: {name for name, value in zip(names[head], logits[head][place], strict=True) if value >= least}
-            if head == "intents"
-            else names[head][int(logits[head][place].argmax())]
-            for head in HEADS
-        }
-        for place in range(len(logits["intents"]))
-    ]
-
-
 def previous(repository: Path, config: Mapping[str, Any], build: Path) -> Answer | None:
     """The bundle before, from the history; None in a clone without it."""
-    folder = build / "previous"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in PREVIOUS_FILES:
-        source = f"{config['previous']['commit']}:models/{config['previous']['version']}/{name}"
-        shown = subprocess.run(["git", "-C", str(repository), "show", source], capture_output=True, check=False)
-        if shown.returncode:
-            return None
-        (folder / name).write_bytes(shown.stdout)
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
-    read = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
-    tokens = Tokens(folder, read["max_tokens"])
-
-    def answer(texts: Sequence[str]) -> list[dict[str, Any]]:
-        found: dict[str, list[np.ndarray]] = {head: [] for head in HEADS}
-        for row in tokens.ids([cleaned(text) or "." for text in texts]):
-            ids, mask = tokens.padded([row], len(row))
-            for head, values in zip(
-                HEADS, session.run(list(HEADS), {"input_ids": ids, "attention_mask": mask}), strict=True
-            ):
-                found[head].append(values[0])
-        return chosen({head: np.stack(values) for head, values in found.items()}, 0.4)
-
-    return answer
+    place = f"models/{config['previous']['version']}"
+    command = ["git", "-C", str(repository), "archive", config["previous"]["commit"], place]
+    packed = subprocess.run(command, capture_output=True, check=False)
+    if packed.returncode:
+        return None
+    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+        archive.extractall(build / "previous", filter="data")
+    return bundled(build / "previous" / place)

@@ -27,12 +27,13 @@ Ranges = Mapping[str, tuple[float, float]]
 
 @dataclass(frozen=True)
 class EncoderShape:
-    """The sizes of a BERT encoder with exact GELU."""
+    """The sizes of a BERT encoder with exact GELU; after `pooled_after` layers two neighbouring tokens go on as one."""
 
     hidden: int
     heads: int
     layers: int
     epsilon: float
+    pooled_after: int | None = None
 
 
 class Graph:
@@ -109,22 +110,45 @@ def build(weights: Weights, shape: EncoderShape, ranges: Ranges | None, max_toke
 
     weights: of a `network.SignalNetwork`, by name. ranges: for products of integers, the values that go into each
     linear module (`0.attention.self.query`); None: fp32. Positions beyond `max_tokens` (and its padding to a multiple
-    of 8) are left out.
+    of 8) are left out; a pooled encoder takes even lengths only, which is what the padding gives.
     """
     graph = Graph(ranges)
     hidden = _embeddings(graph, weights, shape, max_tokens)
-    # 0 where there is a token, a number that softmax turns into exactly 0 where there is padding
     graph.node("Cast", ["attention_mask"], "mask", to=TensorProto.FLOAT)
-    absent = graph.node("Sub", ["mask", graph.constant("one", np.array([1.0], dtype=np.float32))], "absent")
-    scaled = graph.node("Mul", [absent, graph.constant("large", np.array([1e9], dtype=np.float32))], "absent.large")
-    bias = graph.node("Unsqueeze", [scaled, graph.numbers("axes.bias", [1, 2])], "attention.bias")
+    graph.constant("one", np.array([1.0], dtype=np.float32))
+    mask, bias = "mask", _bias(graph, "mask")
     for layer in range(shape.layers):
+        if layer == shape.pooled_after:
+            hidden, mask = _pooled(graph, hidden, mask, shape.hidden)
+            bias = _bias(graph, mask)
         hidden = _layer(graph, weights, shape, hidden, bias, layer)
     graph.node("Identity", [hidden], "hidden")
     axis = graph.numbers("axis.tokens", [1])
-    share = graph.node("Div", ["mask", graph.node("ReduceSum", ["mask", axis], "count", keepdims=1)], "share")
+    share = graph.node("Div", [mask, graph.node("ReduceSum", [mask, axis], "count", keepdims=1)], "share")
     graph.node("Unsqueeze", [share, axis], "share.row")
     return graph
+
+
+def _bias(graph: Graph, mask: str) -> str:
+    """What is added to attention's scores: 0 where there is a token, a number that softmax turns into exactly 0 where
+    there is padding."""
+    absent = graph.node("Sub", [mask, "one"], f"{mask}.absent")
+    large = graph.constant(f"{mask}.large", np.array([1e9], dtype=np.float32))
+    scaled = graph.node("Mul", [absent, large], f"{mask}.absent.large")
+    return graph.node("Unsqueeze", [scaled, graph.numbers(f"{mask}.axes", [1, 2])], f"{mask}.bias")
+
+
+def _pooled(graph: Graph, hidden: str, mask: str, size: int) -> tuple[str, str]:
+    """`network.pooled`, for an even length: half as many tokens, and their mask. A sum of two numbers has no order."""
+    pair, last = graph.numbers("pooled.axis", [2]), graph.numbers("pooled.last", [3])
+    there = graph.node("Reshape", [mask, graph.numbers("pooled.there.shape", [0, -1, 2])], "pooled.there")
+    count = graph.node("ReduceSum", [there, pair], "pooled.count", keepdims=1)
+    share = graph.node("Div", [there, graph.node("Max", [count, "one"], "pooled.divisor")], "pooled.share")
+    pairs = graph.node("Reshape", [hidden, graph.numbers("pooled.pairs.shape", [0, -1, 2, size])], "pooled.pairs")
+    parts = graph.node("Mul", [pairs, graph.node("Unsqueeze", [share, last], "pooled.shares")], "pooled.parts")
+    mean = graph.node("ReduceSum", [parts, pair], "pooled.hidden", keepdims=0)
+    left = graph.node("Squeeze", [graph.node("Min", [count, "one"], "pooled.present"), pair], "pooled.mask")
+    return mean, left
 
 
 def add_mean(graph: Graph, tokens: str, result: str) -> None:

@@ -57,9 +57,9 @@ SETS = (
 def main() -> None:
     """Judges, writes and prints what it found."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--research", action="store_true", help="the bundle of `make model-research`; prints only")
+    parser.add_argument("--research", action="store_true", help="the teacher of `make model-research`; prints only")
     research = parser.parse_args().research
-    bundle = work_folder(research=True) / "bundle" if research else REPOSITORY / CONFIG["bundle"]
+    bundle = work_folder(research=True) / "teacher" if research else REPOSITORY / CONFIG["bundle"]
     if not (bundle / "manifest.json").is_file():
         sys.exit(f"{bundle} isn't there: make it with `make model{'-research' if research else ''}`")
     model = OnnxSignalModel(load_bundle(bundle), Py3LangidIdentifier(), available_cores())

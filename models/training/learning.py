@@ -31,6 +31,7 @@ class Plan:
     warm_up: float
     frozen_layers: int
     balance_power: float
+    numbers: str
     seed: int
 
 
@@ -101,9 +102,10 @@ def learn(network: SignalNetwork, lessons: Lessons, plan: Plan, folder: Path, na
         progress = tqdm(order, desc=f"{name}: epoch {epoch + 1} of {plan.epochs}", mininterval=5)
         for chosen in progress:
             ids, mask = padded([lessons.rows[index] for index in chosen])
-            below = hidden.of(chosen, mask) if hidden else network.below(ids, mask, 0)
-            _, logits = network.above(below, mask, plan.frozen_layers)
-            loss = _loss(logits, lessons, chosen, weights)
+            with torch.autocast("cpu", getattr(torch, plan.numbers), enabled=plan.numbers != "float32"):
+                below = hidden.of(chosen, mask) if hidden else network.below(ids, mask, 0)
+                _, logits = network.above(below, mask, plan.frozen_layers)
+            loss = _loss({head: values.float() for head, values in logits.items()}, lessons, chosen, weights)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_([*others, *heads], 1.0)

@@ -75,6 +75,9 @@ SETS: Mapping[str, tuple[str, _Reader]] = {
     "brighter": ("brighter/train.jsonl", _one_of(_BRIGHTER)),
     "goemotions": ("goemotions/train.jsonl", _one_of(_GOEMOTIONS)),
     "banking77": ("banking77/train.jsonl", _nothing),
+    "clinc150": ("clinc150/train.jsonl", _nothing),
+    "multidogo": ("multidogo/train.jsonl", _nothing),
+    "nlupp": ("nlupp/train.jsonl", _nothing),
     "xed": ("xed/train.jsonl", _nothing),
     # for `make model-research` only: not licensed for weights that ship
     "umsab": ("umsab/train.jsonl", _sentiment),

@@ -23,6 +23,7 @@ from learning import Lessons, Plan, learn
 from network import SignalNetwork, answers, linear_inputs
 from sets import SETS, Example, read_set
 
+from voz_enrich.adapters.outbound.batches import width
 from voz_enrich.adapters.outbound.bundle import HEADS, VECTOR, write_manifest
 from voz_enrich.adapters.outbound.onnx_model import open_session
 from voz_enrich.adapters.outbound.tokens import Tokens
@@ -35,18 +36,25 @@ CONFIG: dict[str, Any] = tomllib.loads((Path(__file__).parent / "config.toml").r
 def main() -> None:
     """Trains, calibrates and seals the bundle; its card says so until it is evaluated."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--research", action="store_true", help="add the research-only sets; stays in build/")
+    parser.add_argument(
+        "--research",
+        action="store_true",
+        help="a teacher that also learns from the research-only sets; stays in build/",
+    )
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of torch (%(default)s)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     build = work_folder(research=options.research)
-    bundle = build / "bundle" if options.research else REPOSITORY / CONFIG["bundle"]
-    write_tokenizer(base_folder(), bundle)
-    tokens = Tokens(bundle, CONFIG["learnt_tokens"])
+    bundle = REPOSITORY / CONFIG["bundle"]
+    write_tokenizer(base_folder(), build / "teacher")
+    tokens = Tokens(build / "teacher", CONFIG["learnt_tokens"])
 
     teacher = train_teacher(tokens, build, research=options.research)
-    student = train_student(teacher, tokens, build)
     export(teacher, build / "teacher", integers=False)
+    if options.research:
+        print("`make model-eval RESEARCH=1` judges it")
+        return
+    student = train_student(teacher, tokens, build)
     export(student, build / "student", integers=False)
     export(student, bundle, integers=True)
     size = sum(path.stat().st_size for path in bundle.iterdir())
@@ -94,7 +102,7 @@ def train_student(teacher: SignalNetwork, tokens: Tokens, build: Path) -> Signal
     lessons = replace(
         Lessons.of(rows, examples, weights), taught={head: torch.from_numpy(values) for head, values in taught.items()}
     )
-    network = SignalNetwork(base_folder(), CONFIG["student"]["layers"])
+    network = SignalNetwork(base_folder(), CONFIG["student"]["layers"], CONFIG["student"]["pooled_after"])
     network.embeddings.load_state_dict(teacher.embeddings.state_dict())
     for mine, theirs in zip(network.layers, CONFIG["student"]["layers"], strict=True):
         mine.load_state_dict(teacher.layers[theirs].state_dict())
@@ -142,7 +150,10 @@ def rows_of(tokens: Tokens, examples: Sequence[Example]) -> list[list[int]]:
 
 def plan_of(name: str) -> Plan:
     """The plan of `teacher` or `student`."""
-    return Plan(seed=CONFIG["seed"], **{key: value for key, value in CONFIG[name].items() if key != "layers"})
+    return Plan(
+        seed=CONFIG["seed"],
+        **{key: value for key, value in CONFIG[name].items() if key not in ("layers", "pooled_after")},
+    )
 
 
 def weights_of(network: SignalNetwork) -> Mapping[str, encoder.Array]:
@@ -156,7 +167,7 @@ def shape_of(network: SignalNetwork) -> encoder.EncoderShape:
     if config.hidden_act != "gelu":
         raise ValueError(f"the base must use gelu, not {config.hidden_act}")
     return encoder.EncoderShape(
-        config.hidden_size, config.num_attention_heads, len(network.layers), config.layer_norm_eps
+        config.hidden_size, config.num_attention_heads, len(network.layers), config.layer_norm_eps, network.pooled_after
     )
 
 
@@ -175,7 +186,7 @@ def run_graph(path: Path, tokens: Tokens, rows: Sequence[Sequence[int]]) -> dict
     session = open_session(path)
     results: dict[str, list[np.ndarray]] = {head: [] for head in HEADS}
     for row in rows:
-        ids, mask = tokens.padded([row], len(row))
+        ids, mask = tokens.padded([row], width(len(row)))
         for head, values in zip(
             HEADS, session.run(list(HEADS), {"input_ids": ids, "attention_mask": mask}), strict=True
         ):
