@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from network import SignalNetwork
+from network import SignalNetwork, computing_in
 from rows import Row, batches, padded
 from sets import Example
 from torch import Tensor
@@ -102,7 +102,7 @@ def learn(network: SignalNetwork, lessons: Lessons, plan: Plan, folder: Path, na
         progress = tqdm(order, desc=f"{name}: epoch {epoch + 1} of {plan.epochs}", mininterval=5)
         for chosen in progress:
             ids, mask = padded([lessons.rows[index] for index in chosen])
-            with torch.autocast("cpu", getattr(torch, plan.numbers), enabled=plan.numbers != "float32"):
+            with computing_in(plan.numbers):
                 below = hidden.of(chosen, mask) if hidden else network.below(ids, mask, 0)
                 _, logits = network.above(below, mask, plan.frozen_layers)
             loss = _loss({head: values.float() for head, values in logits.items()}, lessons, chosen, weights)

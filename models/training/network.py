@@ -75,17 +75,24 @@ def pooled(hidden: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     return (hidden.unflatten(1, (-1, 2)) * share[..., None]).sum(2), count.clamp(max=1)
 
 
-def answers(network: SignalNetwork, rows: Sequence[Row], name: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def computing_in(numbers: str) -> torch.autocast:
+    """Within it products are computed in `float32` or `bfloat16`."""
+    return torch.autocast("cpu", getattr(torch, numbers), enabled=numbers != "float32")
+
+
+def answers(
+    network: SignalNetwork, rows: Sequence[Row], name: str, numbers: str = "float32"
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Vectors and logits of every text, in the order of `rows`."""
     vectors = np.zeros((len(rows), network.config.hidden_size), dtype=np.float32)
-    logits = {name: np.zeros((len(rows), len(labels)), dtype=np.float32) for name, labels in HEADS.items()}
-    with torch.inference_mode():
+    logits = {head: np.zeros((len(rows), len(labels)), dtype=np.float32) for head, labels in HEADS.items()}
+    with torch.inference_mode(), computing_in(numbers):
         for chosen in tqdm(batches([len(row) for row in rows], 32), desc=name, mininterval=5):
             ids, mask = padded([rows[index] for index in chosen])
             found, judged = network.above(network.below(ids, mask, 0), mask, 0)
-            vectors[chosen] = found.numpy()
-            for name, values in judged.items():
-                logits[name][chosen] = values.numpy()
+            vectors[chosen] = found.float().numpy()
+            for head, values in judged.items():
+                logits[head][chosen] = values.float().numpy()
     return vectors, logits
 
 

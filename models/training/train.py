@@ -97,7 +97,7 @@ def train_student(teacher: SignalNetwork, tokens: Tokens, build: Path) -> Signal
     if saved.is_file():
         taught = dict(np.load(saved))
     else:
-        _, taught = answers(teacher, rows, "teacher: answers")
+        _, taught = answers(teacher, rows, "teacher: answers", CONFIG["teacher"]["numbers"])
         np.savez(saved, allow_pickle=False, **taught)
     lessons = replace(
         Lessons.of(rows, examples, weights), taught={head: torch.from_numpy(values) for head, values in taught.items()}
