@@ -34,7 +34,7 @@ def main() -> None:
     """Prints two tables, of sentiment and of emotion."""
     torch.set_num_threads(os.cpu_count() or 1)
     network = SignalNetwork(base_folder(), CONFIG["teacher"]["layers"]).eval()
-    tokens = Tokens(REPOSITORY / CONFIG["bundle"], CONFIG["learnt_tokens"])
+    tokens = Tokens(base_folder(), CONFIG["learnt_tokens"])
 
     def vectors(examples: list[Example], name: str) -> np.ndarray:
         return answers(network, rows_of(tokens, examples), name)[0]
