@@ -12,10 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from common import ROOT, report
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
-from sklearn.pipeline import FeatureUnion
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from voz_enrich.adapters.outbound.bundle import HEADS
@@ -24,6 +22,7 @@ from voz_enrich.cores import available_cores
 from voz_enrich.domain.text import cleaned
 
 sys.path.insert(0, str(ROOT / "models" / "training"))
+from baselines import tfidf_features
 from corpus import Message, read_corpus
 
 
@@ -32,9 +31,7 @@ def main() -> None:
     train, validation, test = (
         read_corpus(ROOT / "models" / "corpus", name) for name in ("train", "validation", "test")
     )
-    words = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2)
-    letters = TfidfVectorizer(sublinear_tf=True, analyzer="char_wb", ngram_range=(2, 5), min_df=2)
-    features = FeatureUnion([("words", words), ("letters", letters)])
+    features = tfidf_features()
     learnt = features.fit_transform(texts(train))
     seen = [features.transform(texts(part)) for part in (validation, test)]
     model = open_model(DEFAULT_MODEL, threads=available_cores())

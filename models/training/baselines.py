@@ -29,24 +29,28 @@ Answer = Callable[[Sequence[str]], Sequence[Mapping[str, Any]]]
 
 def others(repository: Path, config: Mapping[str, Any], build: Path) -> dict[str, Answer]:
     """What is at hand of: TF-IDF and logistic regression, the frozen encoder and logistic regression, the bundle
-    before, the teacher."""
+    before, the same network in fp32."""
     train = [message.example for message in read_corpus(repository / config["corpus"], "train")]
     tokens = Tokens(repository / config["bundle"], config["max_tokens"])
     found = {"TF-IDF + logistic regression": tfidf(train, repository, config)}
     found["frozen encoder + logistic regression"] = frozen(train, tokens, config)
     if (old := previous(repository, config, build)) is not None:
         found[f"`{config['previous']['version']}`"] = old
-    for name, words in (("teacher", "teacher, 12 layers, fp32"), ("student", "the same 6 layers, fp32")):
-        if (build / name / "manifest.json").is_file():
-            found[words] = bundled(build / name)
+    if (build / "fp32" / "manifest.json").is_file():
+        found["the same in fp32"] = bundled(build / "fp32")
     return found
 
 
-def tfidf(train: Sequence[Example], repository: Path, config: Mapping[str, Any]) -> Answer:
-    """Words and pairs of words, characters by 2 to 5; sentiment also learns from the sets."""
+def tfidf_features() -> FeatureUnion:
+    """Words and pairs of words, characters by 2 to 5."""
     words = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2)
     letters = TfidfVectorizer(sublinear_tf=True, analyzer="char_wb", ngram_range=(2, 5), min_df=2)
-    features = FeatureUnion([("words", words), ("letters", letters)])
+    return FeatureUnion([("words", words), ("letters", letters)])
+
+
+def tfidf(train: Sequence[Example], repository: Path, config: Mapping[str, Any]) -> Answer:
+    """A regression on that; sentiment also learns from the sets."""
+    features = tfidf_features()
     more = [
         each for name in config["use"] for each in read_set(name, repository / config["sets"])[: config["use"][name]]
     ]
@@ -62,7 +66,7 @@ def tfidf(train: Sequence[Example], repository: Path, config: Mapping[str, Any])
 
 def frozen(train: Sequence[Example], tokens: Tokens, config: Mapping[str, Any]) -> Answer:
     """The base as it comes, and a regression for each head."""
-    network = SignalNetwork(base_folder(), config["teacher"]["layers"])
+    network = SignalNetwork(base_folder())
 
     def vectors(texts: Sequence[str]) -> np.ndarray:
         return answers(network, tokens.ids([cleaned(text) for text in texts]), "frozen encoder")[0]

@@ -2,7 +2,7 @@
 
 On the corpus' test split: every head, by language and channel, its calibration, its confusions, its worst errors. On
 text from elsewhere, where it is there (../shared/data): sentiment; that text is for judging only and no weight that
-ships is trained on it. Beside it, on the same texts: what cheaper ways reach, the bundle before, and the teacher.
+ships is trained on it. Beside it, on the same texts: what cheaper ways reach, the bundle before, and the same in fp32.
 """
 
 import argparse
@@ -57,9 +57,9 @@ SETS = (
 def main() -> None:
     """Judges, writes and prints what it found."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--research", action="store_true", help="the teacher of `make model-research`; prints only")
+    parser.add_argument("--research", action="store_true", help="the model of `make model-research`; prints only")
     research = parser.parse_args().research
-    bundle = work_folder(research=True) / "teacher" if research else REPOSITORY / CONFIG["bundle"]
+    bundle = work_folder(research=True) / "fp32" if research else REPOSITORY / CONFIG["bundle"]
     if not (bundle / "manifest.json").is_file():
         sys.exit(f"{bundle} isn't there: make it with `make model{'-research' if research else ''}`")
     model = OnnxSignalModel(load_bundle(bundle), Py3LangidIdentifier(), available_cores())

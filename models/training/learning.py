@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from network import SignalNetwork, computing_in
+from network import SignalNetwork
 from rows import Row, batches, padded
 from sets import Example
 from torch import Tensor
@@ -40,7 +40,7 @@ class Lessons:
     """What is known of each row.
 
     classes: head -> index of the label, or UNKNOWN, [rows]. intents, intents_known: 0 or 1, [rows, labels].
-    weight: how much a row counts. taught: what another network says, head -> logits, or nothing.
+    weight: how much a row counts.
     """
 
     rows: Sequence[Row]
@@ -48,11 +48,10 @@ class Lessons:
     intents: Tensor
     intents_known: Tensor
     weight: Tensor
-    taught: Mapping[str, Tensor]
 
     @classmethod
     def of(cls, rows: Sequence[Row], examples: Sequence[Example], weights: Sequence[float]) -> "Lessons":
-        """Lessons without a teacher."""
+        """What the examples tell of."""
         labels = {head: [str(label) for label in HEADS[head]] for head in HEADS}
         classes = {
             head: torch.tensor(
@@ -65,10 +64,10 @@ class Lessons:
             torch.tensor([[float(label in found) for label in labels["intents"]] for found in kind])
             for kind in ([each.intents for each in examples], [each.intents_known for each in examples])
         )
-        return cls(rows, classes, present, known, torch.tensor(weights), {})
+        return cls(rows, classes, present, known, torch.tensor(weights))
 
 
-def learn(network: SignalNetwork, lessons: Lessons, plan: Plan, folder: Path, name: str) -> None:
+def learn(network: SignalNetwork, lessons: Lessons, plan: Plan, folder: Path) -> None:
     """Trains `network` in place; `folder` keeps the state after each epoch, by which a later call goes on."""
     torch.manual_seed(plan.seed)
     random = np.random.default_rng(plan.seed)
@@ -82,7 +81,7 @@ def learn(network: SignalNetwork, lessons: Lessons, plan: Plan, folder: Path, na
         optimizer, lambda step: min((step + 1) / (plan.warm_up * steps), (steps - step) / ((1 - plan.warm_up) * steps))
     )
     weights = {head: _class_weights(classes, plan.balance_power) for head, classes in lessons.classes.items()}
-    state = folder / f"{name}.state.pt"
+    state = folder / "state.pt"
     first = 0
     if state.is_file():
         saved = torch.load(state, weights_only=False)
@@ -94,15 +93,15 @@ def learn(network: SignalNetwork, lessons: Lessons, plan: Plan, folder: Path, na
         if first == plan.epochs:
             network.eval()
             return
-    hidden = _Below(network, lessons.rows, plan.frozen_layers, f"{name}: frozen layers") if plan.frozen_layers else None
+    hidden = _Below(network, lessons.rows, plan.frozen_layers) if plan.frozen_layers else None
 
     network.train()
     for epoch in range(first, plan.epochs):
         order = batches([len(row) for row in lessons.rows], plan.batch, random)
-        progress = tqdm(order, desc=f"{name}: epoch {epoch + 1} of {plan.epochs}", mininterval=5)
+        progress = tqdm(order, desc=f"epoch {epoch + 1} of {plan.epochs}", mininterval=5)
         for chosen in progress:
             ids, mask = padded([lessons.rows[index] for index in chosen])
-            with computing_in(plan.numbers):
+            with torch.autocast("cpu", getattr(torch, plan.numbers), enabled=plan.numbers != "float32"):
                 below = hidden.of(chosen, mask) if hidden else network.below(ids, mask, 0)
                 _, logits = network.above(below, mask, plan.frozen_layers)
             loss = _loss({head: values.float() for head, values in logits.items()}, lessons, chosen, weights)
@@ -124,8 +123,7 @@ def learn(network: SignalNetwork, lessons: Lessons, plan: Plan, folder: Path, na
 def _loss(
     logits: Mapping[str, Tensor], lessons: Lessons, chosen: Sequence[int], weights: Mapping[str, Tensor]
 ) -> Tensor:
-    """The mean over the batch's rows of what is wrong in the heads that they tell of, and of how far they are from the
-    teacher (Hinton et al., 2015, at temperature 2)."""
+    """The mean over the batch's rows of what is wrong in the heads that they tell of."""
     total = torch.zeros(())
     weight = lessons.weight[chosen]
     for head, classes in lessons.classes.items():
@@ -134,18 +132,7 @@ def _loss(
         )
         total = total + (wrong * weight).mean()
     wrong = functional.binary_cross_entropy_with_logits(logits["intents"], lessons.intents[chosen], reduction="none")
-    total = total + (wrong * lessons.intents_known[chosen] * weight[:, None]).sum(1).mean() / 2
-    for head, taught in lessons.taught.items():
-        if head == "intents":
-            apart = functional.binary_cross_entropy_with_logits(
-                logits[head] / 2, (taught[chosen] / 2).sigmoid(), reduction="none"
-            ).sum(1)
-        else:
-            apart = functional.kl_div(
-                (logits[head] / 2).log_softmax(-1), (taught[chosen] / 2).softmax(-1), reduction="none"
-            ).sum(1)
-        total = total + 4 * apart.mean()
-    return total
+    return total + (wrong * lessons.intents_known[chosen] * weight[:, None]).sum(1).mean() / 2
 
 
 def _class_weights(classes: Tensor, power: float) -> Tensor:
@@ -156,11 +143,11 @@ def _class_weights(classes: Tensor, power: float) -> Tensor:
 class _Below:
     """What frozen layers make of every row, computed once, fp16."""
 
-    def __init__(self, network: SignalNetwork, rows: Sequence[Row], layers: int, name: str) -> None:
+    def __init__(self, network: SignalNetwork, rows: Sequence[Row], layers: int) -> None:
         self._starts = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
         self._values = np.zeros((self._starts[-1], network.config.hidden_size), dtype=np.float16)
         with torch.inference_mode():
-            for chosen in tqdm(batches([len(row) for row in rows], 32), desc=name, mininterval=5):
+            for chosen in tqdm(batches([len(row) for row in rows], 32), desc="frozen layers", mininterval=5):
                 ids, mask = padded([rows[index] for index in chosen])
                 hidden = network.below(ids, mask, layers).numpy()
                 for place, index in enumerate(chosen):

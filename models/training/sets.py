@@ -53,10 +53,6 @@ def _one_of(names: Mapping[str, str]) -> Callable[[dict[str, Any]], Labels | Non
     return read
 
 
-def _nothing(_: dict[str, Any]) -> Labels | None:
-    return {}
-
-
 LANGUAGES = frozenset({"de", "en", "es", "fr", "it", "pt"})
 _BRIGHTER = {
     "anger": "anger", "disgust": "anger", "fear": "worry", "joy": "joy", "sadness": "disappointment", "none": "none",
@@ -74,12 +70,6 @@ SETS: Mapping[str, tuple[str, _Reader]] = {
     "afrisenti": ("afrisenti/train.jsonl", _sentiment),
     "brighter": ("brighter/train.jsonl", _one_of(_BRIGHTER)),
     "goemotions": ("goemotions/train.jsonl", _one_of(_GOEMOTIONS)),
-    "banking77": ("banking77/train.jsonl", _nothing),
-    "clinc150": ("clinc150/train.jsonl", _nothing),
-    "multidogo": ("multidogo/train.jsonl", _nothing),
-    "nlupp": ("nlupp/train.jsonl", _nothing),
-    "xed": ("xed/train.jsonl", _nothing),
     # for `make model-research` only: not licensed for weights that ship
     "umsab": ("umsab/train.jsonl", _sentiment),
-    "airline": ("airline/replay.jsonl", _sentiment),
 }

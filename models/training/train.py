@@ -1,7 +1,7 @@
 """Makes the model bundle that config.toml describes: `make model` (`make model-research`: the one that doesn't ship).
 
-A teacher learns from the corpus and the sets; a student, half as deep, learns from the teacher; its weights become
-integers; its probabilities are calibrated on the validation split. Interrupted, it goes on after the last epoch.
+The encoder learns from the corpus and the sets; its weights become integers; its probabilities are calibrated on the
+validation split. Interrupted, it goes on after the last epoch.
 """
 
 import argparse
@@ -10,7 +10,6 @@ import os
 import shutil
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from calibration import Reading, readings
 from corpus import read_corpus
 from learning import Lessons, Plan, learn
 from network import SignalNetwork, answers, linear_inputs
-from sets import SETS, Example, read_set
+from sets import Example, read_set
 
 from voz_enrich.adapters.outbound.batches import width
 from voz_enrich.adapters.outbound.bundle import HEADS, VECTOR, write_manifest
@@ -36,27 +35,21 @@ CONFIG: dict[str, Any] = tomllib.loads((Path(__file__).parent / "config.toml").r
 def main() -> None:
     """Trains, calibrates and seals the bundle; its card says so until it is evaluated."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument(
-        "--research",
-        action="store_true",
-        help="a teacher that also learns from the research-only sets; stays in build/",
-    )
+    parser.add_argument("--research", action="store_true", help="add the research-only sets; stays in build/")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of torch (%(default)s)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     build = work_folder(research=options.research)
-    bundle = REPOSITORY / CONFIG["bundle"]
-    write_tokenizer(base_folder(), build / "teacher")
-    tokens = Tokens(build / "teacher", CONFIG["learnt_tokens"])
+    write_tokenizer(base_folder(), build / "fp32")
+    tokens = Tokens(build / "fp32", CONFIG["learnt_tokens"])
 
-    teacher = train_teacher(tokens, build, research=options.research)
-    export(teacher, build / "teacher", integers=False)
+    network = trained(tokens, build, research=options.research)
+    export(network, build / "fp32", integers=False)
     if options.research:
         print("`make model-eval RESEARCH=1` judges it")
         return
-    student = train_student(teacher, tokens, build)
-    export(student, build / "student", integers=False)
-    export(student, bundle, integers=True)
+    bundle = REPOSITORY / CONFIG["bundle"]
+    export(network, bundle, integers=True)
     size = sum(path.stat().st_size for path in bundle.iterdir())
     print(f"{bundle.relative_to(REPOSITORY)}: {size / 1e6:.1f} MB; `make model-eval` judges it")
 
@@ -67,47 +60,21 @@ def work_folder(*, research: bool) -> Path:
 
 
 def base_folder() -> Path:
-    """The encoder that the teacher begins with."""
+    """The encoder to begin with."""
     return Path(os.environ.get("VOZ_BASE_MODEL") or REPOSITORY / CONFIG["base"])
 
 
-def train_teacher(tokens: Tokens, build: Path, *, research: bool) -> SignalNetwork:
-    """All that is labelled, on the whole encoder."""
+def trained(tokens: Tokens, build: Path, *, research: bool) -> SignalNetwork:
+    """The base, fine-tuned on all that is labelled."""
     corpus = [message.example for message in read_corpus(REPOSITORY / CONFIG["corpus"], "train")]
     uses = {**CONFIG["use"], **(CONFIG["research"] if research else {})}
     others = [example for name, rows in uses.items() for example in drawn(name, rows)]
     examples = corpus * CONFIG["corpus_repeats"] + others
     weights = [1.0] * (len(examples) - len(others)) + [CONFIG["set_weight"]] * len(others)
-    plan = plan_of("teacher")
+    plan = Plan(seed=CONFIG["seed"], **CONFIG["learning"])
     torch.manual_seed(plan.seed)
-    network = SignalNetwork(base_folder(), CONFIG["teacher"]["layers"])
-    learn(network, Lessons.of(rows_of(tokens, examples), examples, weights), plan, build, "teacher")
-    return network
-
-
-def train_student(teacher: SignalNetwork, tokens: Tokens, build: Path) -> SignalNetwork:
-    """What the teacher says of every text that may be used, beside what is known of it."""
-    corpus = [message.example for message in read_corpus(REPOSITORY / CONFIG["corpus"], "train")]
-    others = [example for name, rows in CONFIG["use"].items() for example in drawn(name, rows)]
-    others += [Example(example.text) for name, rows in CONFIG["unlabelled"].items() for example in drawn(name, rows)]
-    examples = corpus * CONFIG["corpus_repeats"] + others
-    weights = [1.0] * (len(examples) - len(others)) + [0.0] * len(others)
-    rows = rows_of(tokens, examples)
-    saved = build / "taught.npz"
-    if saved.is_file():
-        taught = dict(np.load(saved))
-    else:
-        _, taught = answers(teacher, rows, "teacher: answers", CONFIG["teacher"]["numbers"])
-        np.savez(saved, allow_pickle=False, **taught)
-    lessons = replace(
-        Lessons.of(rows, examples, weights), taught={head: torch.from_numpy(values) for head, values in taught.items()}
-    )
-    network = SignalNetwork(base_folder(), CONFIG["student"]["layers"], CONFIG["student"]["pooled_after"])
-    network.embeddings.load_state_dict(teacher.embeddings.state_dict())
-    for mine, theirs in zip(network.layers, CONFIG["student"]["layers"], strict=True):
-        mine.load_state_dict(teacher.layers[theirs].state_dict())
-    network.heads.load_state_dict(teacher.heads.state_dict())
-    learn(network, lessons, plan_of("student"), build, "student")
+    network = SignalNetwork(base_folder())
+    learn(network, Lessons.of(rows_of(tokens, examples), examples, weights), plan, build)
     return network
 
 
@@ -123,9 +90,9 @@ def export(network: SignalNetwork, bundle: Path, *, integers: bool) -> None:
     heads = {
         head: (layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for head, layer in network.heads.items()
     }
+    heads[VECTOR] = whitening(answers(network, rows, "vectors")[0])
     encoder.add_heads(graph, heads)
-    encoder.add_mean(graph, "hidden", VECTOR)
-    outputs = {**{head: len(labels) for head, labels in HEADS.items()}, VECTOR: network.config.hidden_size}
+    outputs = {name: len(bias) for name, (_, bias) in heads.items()}
     model = encoder.model(graph, outputs, f"{CONFIG['version']}: signals of customers' messages")
     (bundle / "model.onnx").write_bytes(model.SerializeToString(deterministic=True))
     lessons = Lessons.of(rows, validation, [1.0] * len(rows))
@@ -136,24 +103,26 @@ def export(network: SignalNetwork, bundle: Path, *, integers: bool) -> None:
     write_manifest(bundle, CONFIG["version"])
 
 
+def whitening(vectors: np.ndarray) -> tuple[encoder.Array, encoder.Array]:
+    """What turns vectors, [texts, size], into ones that differ as much in every direction: weight, [size, size], and
+    bias. An encoder that learnt to tell sentiment and intent puts these first; what a text is about comes after.
+    Directions with under a hundredth of the mean variance are left small: they are noise."""
+    middle = vectors.mean(axis=0, dtype=np.float64)
+    variances, directions = np.linalg.eigh(np.cov((vectors - middle).T))
+    weight = directions / np.sqrt(variances + 0.01 * variances.mean()) @ directions.T
+    return weight.astype(np.float32), (-middle @ weight).astype(np.float32)
+
+
 def drawn(name: str, rows: int) -> list[Example]:
     """So many rows of a set, at random."""
     examples = read_set(name, REPOSITORY / CONFIG["sets"])
-    order = np.random.default_rng([CONFIG["seed"], sorted(SETS).index(name)]).permutation(len(examples))
+    order = np.random.default_rng([CONFIG["seed"], *name.encode()]).permutation(len(examples))
     return [examples[index] for index in order[:rows]]
 
 
 def rows_of(tokens: Tokens, examples: Sequence[Example]) -> list[list[int]]:
     """The tokens of each text."""
     return tokens.ids([cleaned(example.text) for example in examples])
-
-
-def plan_of(name: str) -> Plan:
-    """The plan of `teacher` or `student`."""
-    return Plan(
-        seed=CONFIG["seed"],
-        **{key: value for key, value in CONFIG[name].items() if key not in ("layers", "pooled_after")},
-    )
 
 
 def weights_of(network: SignalNetwork) -> Mapping[str, encoder.Array]:
@@ -167,18 +136,17 @@ def shape_of(network: SignalNetwork) -> encoder.EncoderShape:
     if config.hidden_act != "gelu":
         raise ValueError(f"the base must use gelu, not {config.hidden_act}")
     return encoder.EncoderShape(
-        config.hidden_size, config.num_attention_heads, len(network.layers), config.layer_norm_eps, network.pooled_after
+        config.hidden_size, config.num_attention_heads, len(network.layers), config.layer_norm_eps
     )
 
 
-def ranges_of(network: SignalNetwork, rows: Sequence[Sequence[int]]) -> dict[str, tuple[float, float]]:
-    """Between which values nearly all inputs (all but one in 100,000) of each linear module lie on these texts; the
-    mean over batches, so that one odd text doesn't coarsen the grid for all."""
-    found: dict[str, list[tuple[float, float]]] = {}
+def ranges_of(network: SignalNetwork, rows: Sequence[Sequence[int]]) -> encoder.Ranges:
+    """The lowest and the highest value of each channel that goes into each linear module; the mean over batches, so
+    that one odd text doesn't coarsen the grid for all."""
+    found: dict[str, list[np.ndarray]] = {}
     for name, values in linear_inputs(network, rows):
-        low, high = np.quantile(values, [1e-5, 1 - 1e-5])
-        found.setdefault(name, []).append((float(low), float(high)))
-    return {name: tuple(np.mean(np.array(pairs), axis=0).tolist()) for name, pairs in found.items()}
+        found.setdefault(name, []).append(np.stack([values.min(axis=0), values.max(axis=0)]))
+    return {name: tuple(np.mean(batches, axis=0)) for name, batches in found.items()}
 
 
 def run_graph(path: Path, tokens: Tokens, rows: Sequence[Sequence[int]]) -> dict[str, np.ndarray]:

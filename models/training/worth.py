@@ -33,7 +33,7 @@ NAMES = (*CONFIG["use"], *CONFIG["research"])
 def main() -> None:
     """Prints two tables, of sentiment and of emotion."""
     torch.set_num_threads(os.cpu_count() or 1)
-    network = SignalNetwork(base_folder(), CONFIG["teacher"]["layers"]).eval()
+    network = SignalNetwork(base_folder())
     tokens = Tokens(base_folder(), CONFIG["learnt_tokens"])
 
     def vectors(examples: list[Example], name: str) -> np.ndarray:

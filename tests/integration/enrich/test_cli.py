@@ -90,6 +90,6 @@ async def test_the_shipped_model_understands_a_stream(installation: Installation
     answers = [EnrichedEvent.FromString(record.value) for record in await installation.read(topics.ENRICHED)]
     assert len(answers) == len(events)
     for answer in answers:
-        assert answer.signals.model == "voz-signals-2"
+        assert answer.signals.model == "voz-signals-3"
         if (expected := texts[answer.event.text]) is not None:
             assert answer.signals.sentiment == expected, answer

@@ -56,7 +56,7 @@ async def test_a_hugging_face_folder_takes_the_model_s_place(
     assert len(answers) == len(TEXTS) + 2
     (version,) = {answer.signals.model for answer in answers}
     assert version.startswith("hf:stars@")
-    assert version.endswith("+voz-signals-2")
+    assert version.endswith("+voz-signals-3")
     for answer in answers:
         unreadable = answer.event.text == "\x00"
         assert answer.signals.sentiment == (labels.SENTIMENT_NEUTRAL if unreadable else labels.SENTIMENT_NEGATIVE)

@@ -1,8 +1,5 @@
 """A company's own topics in the encoder's space: which one a text is given, and how well they can be told apart.
 
-Texts are compared without the directions in which general messages differ most (Mu and Viswanath 2018, "All-but-the-
-top"): an encoder trained to tell sentiment and intent puts these first, and they say little of what a text is about.
-
 How near a text is to a topic: the mean of two cosines, that with the nearest of the topic's points (its description and
 its examples), and that with their centre. A topic's threshold lies halfway between how near its own examples are on
 average, each of them left out in turn, and how near the nearest text comes that isn't one of them: an example of
@@ -24,22 +21,7 @@ from voz_enrich.ports import SignalModel
 
 _DECIMALS = 4
 _CONFUSED_SHARE = 0.25  # of two topics' examples; one in ten may be an oddity, one in four is two topics that overlap
-_GENERAL_DIRECTIONS = 20
 Vectors = npt.NDArray[np.float64]
-
-
-class Frame:
-    """How vectors are compared: from the middle of the general messages, without the directions that set them apart."""
-
-    def __init__(self, general: Sequence[bytes]) -> None:
-        vectors = np.stack([_read(each) for each in general])
-        self._middle: Vectors = vectors.mean(axis=0)
-        self._general: Vectors = np.linalg.svd(vectors - self._middle, full_matrices=False)[2][:_GENERAL_DIRECTIONS]
-
-    def place(self, vector: bytes) -> Vectors:
-        """Where a text lies, at length 1."""
-        moved = _read(vector) - self._middle
-        return _unit(moved - (self._general @ moved) @ self._general)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +51,10 @@ class Overlap:
 class TopicSpace:
     """The topics of one tenant. Deterministic: a text's topic depends on its vector alone."""
 
-    def __init__(self, topics: Sequence[OwnTopic], vectors: Mapping[str, bytes], frame: Frame) -> None:
+    def __init__(self, topics: Sequence[OwnTopic], vectors: Mapping[str, bytes]) -> None:
         """vectors: of every description and example, and of the general messages."""
-        self._frame = frame
         points = [
-            np.stack([frame.place(vectors[each]) for each in (topic.description, *topic.examples)]) for topic in topics
+            np.stack([_place(vectors[each]) for each in (topic.description, *topic.examples)]) for topic in topics
         ]
         self._points = np.concatenate(points)
         self._starts = np.cumsum([0, *(len(each) for each in points[:-1])])
@@ -83,7 +64,7 @@ class TopicSpace:
         ]  # topic -> [its examples, all topics]
         for place, each in enumerate(points):
             near[place][:, place] = [_left_out(each, index) for index in range(1, len(each))]
-        general = np.stack([self._nearness(frame.place(vectors[message])) for message in GENERAL_MESSAGES])
+        general = np.stack([self._nearness(_place(vectors[message])) for message in GENERAL_MESSAGES])
         self._thresholds = np.array([_threshold(near, general, place) for place in range(len(topics))])
         self.fitted = tuple(
             Fitted(topic, round(float(threshold), _DECIMALS), _outside(topic, own, threshold))
@@ -97,7 +78,7 @@ class TopicSpace:
         """The nearest of the topics whose threshold the text reaches; none for a text in which nothing was read."""
         if not vector:
             return None
-        near = self._nearness(self._frame.place(vector))
+        near = self._nearness(_place(vector))
         reached = np.where(near >= self._thresholds, near, -np.inf)
         best = int(reached.argmax())
         if reached[best] == -np.inf:
@@ -121,8 +102,7 @@ class TopicSpaces:
         if not all(said):
             raise ValueError(f"the model {model.version} gives no vectors: own topics can't be told")
         vectors = dict(zip(wanted, said, strict=True))
-        frame = Frame([vectors[message] for message in GENERAL_MESSAGES])
-        self.of = {tenant: TopicSpace(own, vectors, frame) for tenant, own in topics.items()}
+        self.of = {tenant: TopicSpace(own, vectors) for tenant, own in topics.items()}
 
     def match(self, tenant: str, vector: bytes) -> OwnTopicMatch | None:
         """The one topic of the tenant's own that a text with this vector is given; None for none."""
@@ -163,7 +143,8 @@ def _overlaps(topics: Sequence[OwnTopic], near: Sequence[Vectors]) -> list[Overl
     return found
 
 
-def _read(vector: bytes) -> Vectors:
+def _place(vector: bytes) -> Vectors:
+    """Where a text lies, at length 1."""
     return _unit(np.frombuffer(vector, dtype=np.float32).astype(np.float64))
 
 
