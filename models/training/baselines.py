@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from corpus import read_corpus
-from network import SignalNetwork, answers
+from network import SignalNetwork, mean_vectors
 from sets import Example, read_set
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -69,7 +69,7 @@ def frozen(train: Sequence[Example], tokens: Tokens, config: Mapping[str, Any]) 
     network = SignalNetwork(base_folder())
 
     def vectors(texts: Sequence[str]) -> np.ndarray:
-        return answers(network, tokens.ids([cleaned(text) for text in texts]), "frozen encoder")[0]
+        return mean_vectors(network, tokens.ids([cleaned(text) for text in texts]), "frozen encoder")
 
     regression = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500))
     return fitted(train, vectors([each.text for each in train]), vectors, regression)

@@ -136,22 +136,33 @@ def build(weights: Weights, shape: EncoderShape, ranges: Ranges | None, max_toke
     return graph
 
 
-def add_heads(graph: Graph, heads: Mapping[str, tuple[Array, Array]]) -> None:
-    """Adds one output per head: the mean over a text's own tokens of `hidden @ weight + bias`, equal to the head of the
+def add_heads(graph: Graph, heads: Mapping[str, tuple[Array, Array]], pooling: Array) -> None:
+    """Adds one output per head: a mean over a text's own tokens of `hidden @ weight + bias`, equal to the head of the
     mean.
 
-    weight is [size, width], bias [width]; both stay fp32, they are small. All heads are one product over the tokens: a
-    product over the texts would be computed another way when there is only one text. The mean is one product per text,
+    weight is [size, width], bias [width], both fp32: they are small. pooling, [size, n]: by its softmax over the tokens
+    the first n heads weigh them; the rest take the plain mean. All heads are one product over the tokens: a product
+    over the texts would be computed another way when there is only one text. The means are one product per text,
     computed in the same order whatever the batch; a sum over an axis of the whole batch isn't (its last bits differ for
-    a batch of one).
+    a batch of one). Each head's own mean is taken out of it by adding zeros, which is exact in any order.
     """
     weight = np.concatenate([weight for weight, _ in heads.values()], axis=1)
     bias = np.concatenate([bias for _, bias in heads.values()])
     product = graph.node("MatMul", ["hidden", graph.constant("heads.weight", weight)], "heads.product")
     tokens = graph.node("Add", [product, graph.constant("heads.bias", bias)], "heads.tokens")
-    mean = graph.node("Squeeze", [graph.node("MatMul", ["share.row", tokens], "heads.row"), "axis.tokens"], "heads")
-    sizes = graph.numbers("heads.sizes", [len(bias) for _, bias in heads.values()])
-    graph.nodes.append(helper.make_node("Split", [mean, sizes], list(heads), name="heads.split", axis=1))
+    scores = graph.node("MatMul", ["hidden", graph.constant("pooling.weight", pooling)], "pooling.scores")
+    across = graph.node("Transpose", [scores], "pooling.across", perm=[0, 2, 1])
+    present = graph.node("Unsqueeze", ["absent.large", "axis.tokens"], "pooling.mask")
+    shares = graph.node("Softmax", [graph.node("Add", [across, present], "pooling.masked")], "pooling.shares", axis=-1)
+    rows = graph.node("Concat", [shares, "share.row"], "pooling.rows", axis=1)
+    means = graph.node("MatMul", [rows, tokens], "heads.means")
+    row_of_head = [min(place, pooling.shape[1]) for place in range(len(heads))]
+    widths = [len(bias) for _, bias in heads.values()]
+    own = np.eye(pooling.shape[1] + 1, dtype=np.float32)[np.repeat(row_of_head, widths)].T
+    apart = graph.node("Mul", [means, graph.constant("heads.own", own)], "heads.apart")
+    joined = graph.node("ReduceSum", [apart, "axis.tokens"], "heads", keepdims=0)
+    sizes = graph.numbers("heads.sizes", widths)
+    graph.nodes.append(helper.make_node("Split", [joined, sizes], list(heads), name="heads.split", axis=1))
 
 
 def _embeddings(graph: Graph, weights: Weights, shape: EncoderShape, max_tokens: int) -> str:

@@ -72,7 +72,7 @@ def learn(network: SignalNetwork, lessons: Lessons, plan: Plan, folder: Path) ->
     torch.manual_seed(plan.seed)
     random = np.random.default_rng(plan.seed)
     network.freeze(plan.frozen_layers)
-    heads = list(network.heads.parameters())
+    heads = [*network.heads.parameters(), *network.pooling.parameters()]
     others = [each for part in (network.embeddings, network.layers) for each in part.parameters() if each.requires_grad]
     groups = [{"params": others, "lr": plan.rate}, {"params": heads, "lr": plan.head_rate}]
     optimizer = torch.optim.AdamW(groups, weight_decay=0.01)

@@ -17,7 +17,8 @@ Logits = Mapping[str, Tensor]
 
 
 class SignalNetwork(nn.Module):
-    """A BERT encoder, the mean over a text's tokens, and one linear head for each signal."""
+    """A BERT encoder and, for each signal, attention over a text's tokens and a linear head (attention pooling: Lin et
+    al., ICLR 2017)."""
 
     def __init__(self, base: Path) -> None:
         """base: a checkpoint of transformers."""
@@ -30,6 +31,8 @@ class SignalNetwork(nn.Module):
         self.layers = encoder.encoder.layer
         self.config = encoder.config
         self.heads = nn.ModuleDict({name: nn.Linear(encoder.config.hidden_size, len(HEADS[name])) for name in HEADS})
+        self.pooling = nn.Linear(encoder.config.hidden_size, len(HEADS), bias=False)  # a token's weight for each head
+        nn.init.zeros_(self.pooling.weight)  # so that it begins as the mean
         for head in self.heads.values():
             nn.init.normal_(head.weight, std=0.02)
             nn.init.zeros_(head.bias)
@@ -45,11 +48,14 @@ class SignalNetwork(nn.Module):
         return self._through(self.embeddings(input_ids=ids), mask, 0, layers)
 
     def above(self, hidden: Tensor, mask: Tensor, layers: int) -> tuple[Tensor, Logits]:
-        """What the other layers make of that: vectors, [rows, size], and the logits of each head, [rows, labels]."""
+        """What the other layers make of that: the mean over the tokens, [rows, size], and the logits of each head,
+        [rows, labels]."""
         hidden = self._through(hidden, mask, layers, len(self.layers))
-        share = mask[:, :, None].to(hidden.dtype)
-        vectors = (hidden * share).sum(1) / share.sum(1)
-        return vectors, {name: head(vectors) for name, head in self.heads.items()}
+        present = mask[:, :, None].bool()
+        mean = hidden.masked_fill(~present, 0.0).sum(1) / present.sum(1)
+        shares = self.pooling(hidden).float().masked_fill(~present, -torch.inf).softmax(1)  # [rows, length, heads]
+        pooled = torch.einsum("rlh,rls->hrs", shares.to(hidden.dtype), hidden)
+        return mean, {name: head(part) for (name, head), part in zip(self.heads.items(), pooled, strict=True)}
 
     def _through(self, hidden: Tensor, mask: Tensor, start: int, end: int) -> Tensor:
         bias = (1.0 - mask[:, None, None, :].to(hidden.dtype)) * -1e9
@@ -59,18 +65,14 @@ class SignalNetwork(nn.Module):
         return hidden
 
 
-def answers(network: SignalNetwork, rows: Sequence[Row], name: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Vectors and logits of every text, in the order of `rows`."""
-    vectors = np.zeros((len(rows), network.config.hidden_size), dtype=np.float32)
-    logits = {head: np.zeros((len(rows), len(labels)), dtype=np.float32) for head, labels in HEADS.items()}
+def mean_vectors(network: SignalNetwork, rows: Sequence[Row], name: str) -> np.ndarray:
+    """The mean over the tokens of every text, [rows, size], in their order."""
+    found = np.zeros((len(rows), network.config.hidden_size), dtype=np.float32)
     with torch.inference_mode():
         for chosen in tqdm(batches([len(row) for row in rows], 32), desc=name, mininterval=5):
             ids, mask = padded([rows[index] for index in chosen])
-            found, judged = network.above(network.below(ids, mask, 0), mask, 0)
-            vectors[chosen] = found.numpy()
-            for head, values in judged.items():
-                logits[head][chosen] = values.numpy()
-    return vectors, logits
+            found[chosen] = network.above(network.below(ids, mask, 0), mask, 0)[0].numpy()
+    return found
 
 
 def linear_inputs(network: SignalNetwork, rows: Sequence[Row]) -> Iterator[tuple[str, np.ndarray]]:

@@ -19,7 +19,7 @@ import torch
 from calibration import Reading, readings
 from corpus import read_corpus
 from learning import Lessons, Plan, learn
-from network import SignalNetwork, answers, linear_inputs
+from network import SignalNetwork, linear_inputs, mean_vectors
 from sets import Example, read_set
 
 from voz_enrich.adapters.outbound.batches import width
@@ -90,8 +90,8 @@ def export(network: SignalNetwork, bundle: Path, *, integers: bool) -> None:
     heads = {
         head: (layer.weight.detach().numpy().T, layer.bias.detach().numpy()) for head, layer in network.heads.items()
     }
-    heads[VECTOR] = whitening(answers(network, rows, "vectors")[0])
-    encoder.add_heads(graph, heads)
+    heads[VECTOR] = whitening(mean_vectors(network, rows, "vectors"))
+    encoder.add_heads(graph, heads, network.pooling.weight.detach().numpy().T)
     outputs = {name: len(bias) for name, (_, bias) in heads.items()}
     model = encoder.model(graph, outputs, f"{CONFIG['version']}: signals of customers' messages")
     (bundle / "model.onnx").write_bytes(model.SerializeToString(deterministic=True))

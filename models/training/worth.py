@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from corpus import read_corpus
 from evaluate import SETS, table
-from network import SignalNetwork, answers
+from network import SignalNetwork, mean_vectors
 from sets import LANGUAGES, Example
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
@@ -37,7 +37,7 @@ def main() -> None:
     tokens = Tokens(base_folder(), CONFIG["learnt_tokens"])
 
     def vectors(examples: list[Example], name: str) -> np.ndarray:
-        return answers(network, rows_of(tokens, examples), name)[0]
+        return mean_vectors(network, rows_of(tokens, examples), name)
 
     def corpus(split: str) -> list[Example]:
         return [message.example for message in read_corpus(REPOSITORY / CONFIG["corpus"], split)]
