@@ -73,6 +73,7 @@ def enriched(customer: str = "c-42", *, tenant: str = "acme", **given: Any) -> E
         sentiment=number(labels_pb2.Sentiment, said.get("sentiment", "negative")),  # type: ignore[arg-type]
         intents=[number(labels_pb2.Intent, intent) for intent in said["intents"]],  # type: ignore[misc]
         topic=number(labels_pb2.Topic, said.get("topic", "technical")),  # type: ignore[arg-type]
+        own_topic=said.get("own_topic", ""),
     )
     return EnrichedEvent(event=event, signals=signals)
 

@@ -13,7 +13,7 @@ import httpx
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from voz.v1.case_pb2 import CaseEvent
+from voz.v1.case_pb2 import CaseEvent, SupportCase
 from voz.v1.enriched_event_pb2 import EnrichedEvent
 from voz_contracts.identity import customer_key
 
@@ -83,6 +83,33 @@ async def test_a_case_from_queue_to_outcome(
     on_cases = [CaseEvent.FromString(value) for topic, value in sent if topic == "voz.cases"]
     assert [each.sequence for each in on_cases] == [1, 2, 3, 4, 5, 6, 7]
     assert on_cases[2].agent == "ana"
+
+
+async def test_a_company_s_own_topic_shows_wherever_its_case_does(
+    team: Any, engine: AsyncEngine, route: Route, make: Make, only_case: OnlyCase
+) -> None:
+    await route(make(own_topic="lost-luggage"))
+    await route(make(own_topic="refund-status"), make())
+    path = f"/v1/cases/{await only_case()}"
+    await team.worker.post(f"{path}/transfer", json={"agent": "ana", "queue": "retention"})
+    detail = (await team.reader.get(path)).json()
+    assert [message["signals"]["own_topic"] for message in detail["messages"]] == [
+        "lost-luggage",
+        "refund-status",
+        None,
+    ]
+    [listed] = (await team.reader.get("/v1/queues/retention/cases")).json()["items"]
+    assert listed["signals"]["own_topic"] == detail["signals"]["own_topic"] == "lost-luggage"
+    sent = [
+        (topic, (CaseEvent.FromString(value).support_case if topic == "voz.cases" else SupportCase.FromString(value)))
+        for topic, value in await outbox(engine)
+    ]
+    assert [topic for topic, _ in sent if topic != "voz.cases"] == ["voz.queue.care", "voz.queue.retention"]
+    assert {(topic, case.signals.own_topic) for topic, case in sent} == {
+        ("voz.cases", "lost-luggage"),
+        ("voz.queue.care", "lost-luggage"),
+        ("voz.queue.retention", "lost-luggage"),
+    }
 
 
 async def test_what_an_open_case_forbids(team: Any, route: Route, make: Make, only_case: OnlyCase) -> None:

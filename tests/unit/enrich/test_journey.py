@@ -267,11 +267,42 @@ def test_silence_is_a_signal_where_silence_tells(stage: Stage) -> None:
     assert not at_risk(came_back.after, 31 * DAY_MS, 30 * DAY_MS)
 
 
-def test_what_is_done_for_a_customer_is_no_sign_of_them() -> None:
-    state = placed(Stage.USE, Standing.CUSTOMER)
-    assert after(state, facts(SubscriptionStatus.RENEWED, at=DAY_MS)).heard_ms == 0
-    assert after(state, facts(SubscriptionStatus.UPGRADED, at=DAY_MS)).heard_ms == DAY_MS
-    assert after(state, facts(at=-DAY_MS)).heard_ms == 0
+OWNING = (placed(Stage.USE, Standing.CUSTOMER), placed(Stage.SUPPORT, Standing.IN_SUPPORT))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        TransactionType.ORDER_DELIVERED,
+        SubscriptionStatus.RENEWED,
+        SubscriptionStatus.ENDED,
+        TicketStatus.PENDING,
+        TicketStatus.SOLVED,
+        TicketStatus.CLOSED,
+    ],
+)
+def test_what_is_done_for_a_customer_is_no_sign_of_them(payload: Payload) -> None:
+    assert [after(state, facts(payload, at=DAY_MS)).heard_ms for state in OWNING] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        None,
+        NPS_9,
+        Rating(1, 1, 5),
+        Behaviour("page_view"),
+        TransactionType.ORDER_PLACED,
+        TransactionType.REFUND,
+        SubscriptionStatus.UPGRADED,
+        SubscriptionStatus.CANCELLED,
+        TicketStatus.NEW,
+        TicketStatus.REOPENED,
+    ],
+)
+def test_what_a_customer_does_is_a_sign_of_them_unless_it_comes_late(payload: Payload | None) -> None:
+    for at, heard in ((DAY_MS, DAY_MS), (-DAY_MS, 0)):
+        assert [after(state, facts(payload, at=at)).heard_ms for state in OWNING] == [heard, heard]
 
 
 def table(heading: str) -> dict[tuple[str, str], str]:

@@ -6,8 +6,10 @@ import json
 import logging
 from collections.abc import Iterator
 
+import asyncpg
 import pytest
 import structlog
+from sqlalchemy.exc import IntegrityError
 
 from voz_streamkit.logs import configure_logging
 
@@ -40,6 +42,24 @@ def test_an_error_is_logged_without_the_local_variables(capsys: pytest.CaptureFi
     assert (entry["event"], entry["service"], entry["level"], entry["attempt"]) == ("no database", "sample", "error", 1)
     assert entry["exception"][0]["exc_type"] == "ConnectionError"
     assert "hunter2" not in line
+
+
+def test_an_error_of_the_database_is_logged_without_the_row_that_it_quotes(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("sample")
+    refused = asyncpg.CheckViolationError.new(
+        {"C": "23514", "M": "a check refuses it", "D": "Failing row contains (Ana,\n\nhola)."}
+    )
+    unfit = asyncpg.DataError("invalid input for query argument $2: 'Ana, hola' (an integer is required)")
+    log = structlog.get_logger("voz")
+    for error in (refused, unfit, IntegrityError("INSERT INTO texts", None, refused)):
+        log.warning("dead letter", detail=f"can't be stored: {error}")
+        log.error("stopped", exc_info=error)
+    lines = capsys.readouterr().out
+    assert lines.count("a check refuses it") == 4
+    assert lines.count("invalid input for query argument") == 2
+    assert lines.count("INSERT INTO texts") == 2
+    assert "Ana" not in lines
+    assert "hola" not in lines
 
 
 def test_the_standard_library_logs_through_the_same_renderer(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
+from typing import Any
 
 import structlog
 from opentelemetry import trace
@@ -12,6 +14,8 @@ from structlog.types import EventDict, WrappedLogger
 
 # Without local variables: they hold passwords and what customers wrote.
 _TRACEBACKS = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
+# What PostgreSQL and asyncpg add to an error: the row that failed, the value that doesn't fit.
+_QUOTED = re.compile(r"\nDETAIL: .*?(?=\n\[SQL: |\Z)|(?<=invalid input for query argument )\$\d+: .*", re.DOTALL)
 
 
 def configure_logging(service: str, level: str = "INFO") -> None:
@@ -37,6 +41,7 @@ def configure_logging(service: str, level: str = "INFO") -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _TRACEBACKS,
+                _without_rows,
                 structlog.processors.JSONRenderer(),
             ],
         )
@@ -55,3 +60,19 @@ def _add_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         event["trace_id"] = trace.format_trace_id(context.trace_id)
         event["span_id"] = trace.format_span_id(context.span_id)
     return event
+
+
+def _without_rows(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    return {key: _unquoted(value) for key, value in event.items()}
+
+
+def _unquoted(value: Any) -> Any:
+    match value:
+        case str():
+            return _QUOTED.sub("", value)
+        case dict():
+            return {key: _unquoted(each) for key, each in value.items()}
+        case list():
+            return [_unquoted(each) for each in value]
+        case _:
+            return value

@@ -94,7 +94,8 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
-        _log.error("request failed", path=request.url.path, method=request.method, exc_info=error)
+        route = getattr(request.scope.get("route"), "path", None)  # the path itself may hold a customer's handle
+        _log.error("request failed", route=route, method=request.method, exc_info=error)
         return problem_response(Problem(500, "An unexpected error; the log of the service has it."))
 
 
