@@ -10,21 +10,23 @@ from typing import Any
 import numpy as np
 from corpus import read_corpus
 from network import SignalNetwork, mean_vectors
-from sets import Example, read_set
+from sets import Example
+from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import StandardScaler
-from train import base_folder
+from train import base_folder, drawn
 
 from voz_enrich.adapters.outbound.bundle import HEADS, load_bundle
 from voz_enrich.adapters.outbound.language import Py3LangidIdentifier
 from voz_enrich.adapters.outbound.onnx_model import OnnxSignalModel
 from voz_enrich.adapters.outbound.tokens import Tokens
 from voz_enrich.cores import available_cores
+from voz_enrich.domain.signals import TextSignals
 from voz_enrich.domain.text import cleaned
 
-Answer = Callable[[Sequence[str]], Sequence[Mapping[str, Any]]]
+Answer = Callable[[Sequence[str]], Sequence[Mapping[str, Any]]]  # of each text: head -> label; `intents` -> labels
 
 
 def others(repository: Path, config: Mapping[str, Any], build: Path) -> dict[str, Answer]:
@@ -32,7 +34,7 @@ def others(repository: Path, config: Mapping[str, Any], build: Path) -> dict[str
     before, the same network in fp32."""
     train = [message.example for message in read_corpus(repository / config["corpus"], "train")]
     tokens = Tokens(repository / config["bundle"], config["max_tokens"])
-    found = {"TF-IDF + logistic regression": tfidf(train, repository, config)}
+    found = {"TF-IDF + logistic regression": tfidf(train, config["use"])}
     found["frozen encoder + logistic regression"] = frozen(train, tokens, config)
     if (old := previous(repository, config, build)) is not None:
         found[f"`{config['previous']['version']}`"] = old
@@ -48,13 +50,10 @@ def tfidf_features() -> FeatureUnion:
     return FeatureUnion([("words", words), ("letters", letters)])
 
 
-def tfidf(train: Sequence[Example], repository: Path, config: Mapping[str, Any]) -> Answer:
-    """A regression on that; sentiment also learns from the sets."""
+def tfidf(train: Sequence[Example], sets: Mapping[str, int]) -> Answer:
+    """A regression on that. It learns from the bundle's rows of the sets, too."""
     features = tfidf_features()
-    more = [
-        each for name in config["use"] for each in read_set(name, repository / config["sets"])[: config["use"][name]]
-    ]
-    examples = [*train, *more]
+    examples = [*train, *(each for name, rows in sets.items() for each in drawn(name, rows))]
     vectors = features.fit_transform([cleaned(each.text) for each in examples])
     return fitted(
         examples,
@@ -65,7 +64,7 @@ def tfidf(train: Sequence[Example], repository: Path, config: Mapping[str, Any])
 
 
 def frozen(train: Sequence[Example], tokens: Tokens, config: Mapping[str, Any]) -> Answer:
-    """The base as it comes, and a regression for each head."""
+    """The base as it comes, and a regression for each head, on the corpus alone."""
     network = SignalNetwork(base_folder())
 
     def vectors(texts: Sequence[str]) -> np.ndarray:
@@ -77,8 +76,6 @@ def frozen(train: Sequence[Example], tokens: Tokens, config: Mapping[str, Any]) 
 
 def fitted(examples: Sequence[Example], vectors: Any, read: Callable[[Sequence[str]], Any], regression: Any) -> Answer:
     """One regression for each head and each intent, on the examples that tell of it."""
-    from sklearn.base import clone
-
     heads: dict[str, Any] = {}
     for head in HEADS:
         if head == "intents":
@@ -109,7 +106,12 @@ def fitted(examples: Sequence[Example], vectors: Any, read: Callable[[Sequence[s
 def bundled(folder: Path) -> Answer:
     """A whole bundle."""
     model = OnnxSignalModel(load_bundle(folder), Py3LangidIdentifier(), available_cores())
-    return lambda texts: [{head: getattr(signals, head) for head in HEADS} for signals in model.analyse(texts)]
+    return lambda texts: [labels_of(signals) for signals in model.analyse(texts)]
+
+
+def labels_of(signals: TextSignals) -> dict[str, Any]:
+    """The labels alone."""
+    return {head: getattr(signals, head) for head in HEADS}
 
 
 def previous(repository: Path, config: Mapping[str, Any], build: Path) -> Answer | None:

@@ -54,13 +54,18 @@ def many_labels(logits: Floats, present: Floats) -> Reading:
 def expected_calibration_error(shares: Floats, right: npt.NDArray[np.bool_], bins: int = 10) -> float:
     """How far confidence and success are apart, weighted by how often (Naeini et al., AAAI 2015), 0..1. shares: the
     probability of the chosen label, [rows]."""
-    places = np.minimum((shares * bins).astype(int), bins - 1)
+    places = bin_of(shares, bins)
     return sum(
         abs(float(shares[places == place].mean()) - float(right[places == place].mean()))
         * float((places == place).mean())
         for place in range(bins)
         if (places == place).any()
     )
+
+
+def bin_of(shares: Floats, bins: int) -> Classes:
+    """Which of so many equal parts of 0..1 each lies in, [rows]."""
+    return np.minimum((shares * bins).astype(np.int64), bins - 1)
 
 
 def readings(logits: Mapping[str, Floats], classes: Mapping[str, Classes], present: Floats) -> dict[str, Reading]:

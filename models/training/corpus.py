@@ -1,11 +1,9 @@
 """The labelled messages of models/corpus."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from sets import Example
+from sets import Example, json_lines
 
 from voz_enrich.adapters.outbound.bundle import HEADS
 
@@ -27,8 +25,7 @@ def read_corpus(folder: Path, split: str) -> list[Message]:
     journey (spam, a wrong number) has no stage: it neither teaches nor judges it."""
     messages = []
     for path in sorted(folder.glob("*.jsonl")):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            row: dict[str, Any] = json.loads(line)
+        for row in json_lines(path):
             if row["split"] == split:
                 journey = row["intents"] != ["other"]
                 labels = {head: row[head] for head in ONE_LABEL_HEADS if head != "stage" or journey}

@@ -6,7 +6,6 @@ ships is trained on it. Beside it, on the same texts: what cheaper ways reach, t
 """
 
 import argparse
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -17,10 +16,11 @@ from typing import Any
 
 import baselines
 import numpy as np
+from baselines import Answer, labels_of
 from calibration import expected_calibration_error
 from corpus import ONE_LABEL_HEADS, Message, read_corpus
 from picture import reliability_diagram
-from sets import LANGUAGES
+from sets import LANGUAGES, json_lines
 from sklearn.metrics import cohen_kappa_score, f1_score
 from train import CONFIG, REPOSITORY, work_folder
 
@@ -32,8 +32,6 @@ from voz_enrich.domain.labels import Sentiment
 from voz_enrich.domain.signals import TextSignals
 
 HERE, ELSEWHERE = Path(__file__).parent, REPOSITORY / CONFIG["sets"]
-Texts = Sequence[str]
-Answer = Callable[[Texts], Sequence[Mapping[str, Any]]]  # of each text: head -> label; `intents` -> labels
 Judged = Sequence[tuple[Message, Mapping[str, Any]]]
 WORST = 50
 
@@ -62,16 +60,18 @@ def main() -> None:
     bundle = work_folder(research=True) / "fp32" if research else REPOSITORY / CONFIG["bundle"]
     if not (bundle / "manifest.json").is_file():
         sys.exit(f"{bundle} isn't there: make it with `make model{'-research' if research else ''}`")
+    for each in (each for each in SETS if not each.path.is_file()):
+        print(f"{each.path} isn't there: {each.name} is left out", file=sys.stderr)
     model = OnnxSignalModel(load_bundle(bundle), Py3LangidIdentifier(), available_cores())
     messages = read_corpus(REPOSITORY / CONFIG["corpus"], "test")
     read = model.analyse([message.example.text for message in messages])
     judged = [(message, labels_of(signals)) for message, signals in zip(messages, read, strict=True)]
 
-    def answer(texts: Texts) -> Sequence[Mapping[str, Any]]:
+    def answer(texts: Sequence[str]) -> Sequence[Mapping[str, Any]]:
         return [labels_of(signals) for signals in model.analyse(texts)]
 
     figures = {
-        "version": CONFIG["version"],
+        "version": f"{CONFIG['version']}{', research' if research else ''}",
         "test": str(len(messages)),
         "train": str(len(read_corpus(REPOSITORY / CONFIG["corpus"], "train"))),
         "size": f"{sum(path.stat().st_size for path in bundle.iterdir()) / 1e6:.1f}",
@@ -86,6 +86,7 @@ def main() -> None:
         figures["calibration"] = calibration_table(messages, read)
         figures["targets"] = targets_table(judged, elsewhere_scores(answer), messages, read)
         figures["confusion"] = confusion_tables(judged)
+        figures["intents"] = intents_table(judged)
         figures["worst"] = worst_errors(messages, read)
         pictures = REPOSITORY / "docs" / "pictures"
         pictures.mkdir(exist_ok=True)
@@ -98,26 +99,27 @@ def main() -> None:
     print("\n\n".join(f"{name}\n{text}" for name, text in figures.items() if name != "worst"))
 
 
-def labels_of(signals: TextSignals) -> dict[str, Any]:
-    """The labels alone."""
-    return {head: getattr(signals, head) for head in HEADS}
-
-
 def macro_f1(head: str, judged: Judged) -> float:
     """The mean of F1 over the labels that anybody has or got (over all of them for intents), in percent."""
     if head == "intents":
-        scores = []
-        for label in HEADS[head]:
-            truth = [label in message.example.intents for message, _ in judged]
-            scores.append(float(f1_score(truth, [label in labels[head] for _, labels in judged], zero_division=0)))
-        return 100 * sum(scores) / len(scores)
-    counted = [
+        return sum(f1_of_intent(label, judged) for label in HEADS[head]) / len(HEADS[head])
+    wanted, answers = zip(*pairs_of(head, judged), strict=True)
+    return 100 * float(f1_score(wanted, answers, average="macro"))
+
+
+def f1_of_intent(label: str, judged: Judged) -> float:
+    """In percent."""
+    truth = [label in message.example.intents for message, _ in judged]
+    return 100 * float(f1_score(truth, [label in labels["intents"] for _, labels in judged], zero_division=0))
+
+
+def pairs_of(head: str, judged: Judged) -> list[tuple[str, str]]:
+    """(right, answered) where it is known what is right, for a head with one label."""
+    return [
         (message.example.labels[head], str(labels[head]))
         for message, labels in judged
         if head in message.example.labels
     ]
-    wanted, answers = zip(*counted, strict=True)
-    return 100 * float(f1_score(wanted, answers, average="macro"))
 
 
 def by_group(judged: Judged, group: Callable[[Message], str]) -> str:
@@ -136,7 +138,7 @@ def elsewhere_scores(answer: Answer) -> dict[tuple[str, str], float]:
     """(set, language) -> macro-F1 of sentiment, in percent."""
     scores = {}
     for each in (each for each in SETS if each.path.is_file()):
-        read: list[dict[str, Any]] = [json.loads(line) for line in each.path.read_text(encoding="utf-8").splitlines()]
+        read = list(json_lines(each.path))
         for language in [each.language] if each.language else sorted(LANGUAGES):
             kept = [row for row in read if each.language or row["lang"] == language]
             answers = [str(labels["sentiment"]) for labels in answer([row["text"] for row in kept])]
@@ -165,7 +167,7 @@ def beside_table(answers: Mapping[str, Answer], messages: Sequence[Message]) -> 
     rows = [["", *HEADS, *(each.name for each in SETS)]]
     for name, answer in answers.items():
         judged = list(zip(messages, answer([message.example.text for message in messages]), strict=True))
-        cells = [f"{macro_f1(head, judged):.1f}" if head in judged[0][1] else "" for head in HEADS]
+        cells = [f"{macro_f1(head, judged):.1f}" for head in HEADS]
         there = means(elsewhere_scores(answer))
         rows.append([name, *cells, *(f"{there[each.name]:.1f}" if each.name in there else "" for each in SETS)])
     return table(rows)
@@ -224,16 +226,22 @@ def confusion_tables(judged: Judged) -> str:
     """For each head with one label: rows are what is right, columns what was answered; Cohen's kappa."""
     parts = []
     for head in ONE_LABEL_HEADS:
-        counted = [
-            (message.example.labels[head], str(labels[head]))
-            for message, labels in judged
-            if head in message.example.labels
-        ]
+        counted = pairs_of(head, judged)
         names, counts = [str(label) for label in HEADS[head]], Counter(counted)
         rows = [["", *names], *([name, *(str(counts[name, other] or "") for other in names)] for name in names)]
         kappa = cohen_kappa_score(*zip(*counted, strict=True))
         parts.append(f"**{head}** (Cohen's κ {kappa:.2f})\n\n{table(rows)}")
     return "\n\n".join(parts)
+
+
+def intents_table(judged: Judged) -> str:
+    """Each intent: how many messages have it, how many were given it, F1."""
+    rows = [["intent", "messages", "answered", "F1"]]
+    for label in HEADS["intents"]:
+        has = sum(label in message.example.intents for message, _ in judged)
+        given = sum(label in labels["intents"] for _, labels in judged)
+        rows.append([str(label), str(has), str(given), f"{f1_of_intent(label, judged):.1f}"])
+    return table(rows)
 
 
 def worst_errors(messages: Sequence[Message], read: Sequence[TextSignals]) -> str:

@@ -1,5 +1,6 @@
 """How a network learns from rows that tell of some heads only. Can be interrupted: it goes on after the last epoch."""
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ from voz_enrich.adapters.outbound.bundle import HEADS
 
 UNKNOWN = -100
 Numbers = np.ndarray
+
+
+class OtherStateError(Exception):
+    """A training was interrupted in this folder, and it was another."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +73,10 @@ class Lessons:
 
 
 def learn(network: SignalNetwork, lessons: Lessons, plan: Plan, folder: Path) -> None:
-    """Trains `network` in place; `folder` keeps the state after each epoch, by which a later call goes on."""
-    torch.manual_seed(plan.seed)
+    """Trains `network` in place; `folder` keeps the state after each epoch, by which a later call goes on.
+
+    Raises OtherStateError when the state there is of another base, plan or lessons.
+    """
     random = np.random.default_rng(plan.seed)
     network.freeze(plan.frozen_layers)
     heads = [*network.heads.parameters(), *network.pooling.parameters()]
@@ -80,11 +87,15 @@ def learn(network: SignalNetwork, lessons: Lessons, plan: Plan, folder: Path) ->
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / (plan.warm_up * steps), (steps - step) / ((1 - plan.warm_up) * steps))
     )
-    weights = {head: _class_weights(classes, plan.balance_power) for head, classes in lessons.classes.items()}
-    state = folder / "state.pt"
+    weights = {
+        head: _class_weights(classes, len(HEADS[head]), plan.balance_power) for head, classes in lessons.classes.items()
+    }
+    state, of = folder / "state.pt", _fingerprint(network, lessons, plan)
     first = 0
     if state.is_file():
         saved = torch.load(state, weights_only=False)
+        if saved["of"] != of:
+            raise OtherStateError(f"{state} is of another base, other rows or other settings: remove it to begin anew")
         network.load_state_dict(saved["network"])
         optimizer.load_state_dict(saved["optimizer"])
         schedule.load_state_dict(saved["schedule"])
@@ -113,11 +124,22 @@ def learn(network: SignalNetwork, lessons: Lessons, plan: Plan, folder: Path) ->
             progress.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
         saved = {
             "network": network.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(),
-            "random": random.bit_generator.state, "epochs": epoch + 1,
+            "random": random.bit_generator.state, "epochs": epoch + 1, "of": of,
         }  # fmt: skip
         torch.save(saved, state.with_suffix(".new"))
         state.with_suffix(".new").replace(state)
     network.eval()
+
+
+def _fingerprint(network: SignalNetwork, lessons: Lessons, plan: Plan) -> str:
+    """What goes into learning: two calls that have it in common end alike."""
+    found = hashlib.sha256(repr((plan, lessons.rows)).encode())
+    for part in (network.state_dict(), lessons.classes):
+        for name, values in part.items():
+            found.update(name.encode() + values.numpy().tobytes())
+    for values in (lessons.intents, lessons.intents_known, lessons.weight):
+        found.update(values.numpy().tobytes())
+    return found.hexdigest()
 
 
 def _loss(
@@ -135,8 +157,8 @@ def _loss(
     return total + (wrong * lessons.intents_known[chosen] * weight[:, None]).sum(1).mean() / 2
 
 
-def _class_weights(classes: Tensor, power: float) -> Tensor:
-    counts = torch.bincount(classes[classes != UNKNOWN]).clamp(min=1).float()
+def _class_weights(classes: Tensor, labels: int, power: float) -> Tensor:
+    counts = torch.bincount(classes[classes != UNKNOWN], minlength=labels).clamp(min=1).float()
     return (counts.sum() / len(counts) / counts) ** power
 
 

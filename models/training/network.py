@@ -60,8 +60,7 @@ class SignalNetwork(nn.Module):
     def _through(self, hidden: Tensor, mask: Tensor, start: int, end: int) -> Tensor:
         bias = (1.0 - mask[:, None, None, :].to(hidden.dtype)) * -1e9
         for layer in self.layers[start:end]:
-            result = layer(hidden, bias)
-            hidden = result[0] if isinstance(result, tuple) else result
+            hidden = layer(hidden, bias)
         return hidden
 
 
@@ -80,16 +79,16 @@ def linear_inputs(network: SignalNetwork, rows: Sequence[Row]) -> Iterator[tuple
     what static quantisation measures."""
     seen: list[tuple[str, np.ndarray]] = []
     names = {module: name for name, module in network.layers.named_modules() if isinstance(module, nn.Linear)}
-    masks: list[Tensor] = []
+    present = torch.zeros(())
 
     def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        seen.append((names[module], inputs[0][masks[-1].bool()].numpy()))
+        seen.append((names[module], inputs[0][present].numpy()))
 
     hooks = [module.register_forward_pre_hook(note) for module in names]
     with torch.inference_mode():
         for chosen in batches([len(row) for row in rows], 32):
             ids, mask = padded([rows[index] for index in chosen])
-            masks.append(mask)
+            present = mask.bool()
             network.below(ids, mask, len(network.layers))
             yield from seen
             seen.clear()

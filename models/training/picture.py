@@ -5,6 +5,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+from calibration import bin_of
 
 BINS = 10
 
@@ -21,7 +22,7 @@ def reliability_diagram(path: Path, confidences: Mapping[str, tuple[np.ndarray, 
     with mpl.rc_context(settings):
         figure, axes = pyplot.subplots(2, 3, figsize=(9, 6), sharex=True, sharey=True, layout="constrained")
         for axis, (head, (shares, right)) in zip(axes.flat, confidences.items(), strict=True):
-            places = np.minimum((shares * BINS).astype(int), BINS - 1)
+            places = bin_of(shares, BINS)
             chosen = [place for place in range(BINS) if (places == place).sum() >= 10]
             means = [(shares[places == place].mean(), right[places == place].mean()) for place in chosen]
             sizes = [200 * (places == place).mean() + 8 for place in chosen]

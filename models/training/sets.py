@@ -4,7 +4,7 @@ Sources and licences: ../../../shared/data/README.md; what each was worth: READM
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,18 +24,20 @@ class Example:
     labels: Labels = field(default_factory=dict)
     intents: frozenset[str] = frozenset()
     intents_known: frozenset[str] = frozenset()
-    source: str = "corpus"
 
 
 def read_set(name: str, folder: Path) -> list[Example]:
     """All usable rows of one of SETS. Raises FileNotFoundError when the set isn't there."""
     path, read = SETS[name]
-    examples = []
-    for line in (folder / path).read_text(encoding="utf-8").splitlines():
-        row: dict[str, Any] = json.loads(line)
-        if (labels := read(row)) is not None:
-            examples.append(Example(row["text"], labels, source=name))
-    return examples
+    rows = json_lines(folder / path)
+    return [Example(row["text"], labels) for row in rows if (labels := read(row)) is not None]
+
+
+def json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The object on each line of a file."""
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            yield json.loads(line)
 
 
 def _sentiment(row: dict[str, Any]) -> Labels | None:

@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import shutil
+import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 from calibration import Reading, readings
 from corpus import read_corpus
-from learning import Lessons, Plan, learn
+from learning import Lessons, OtherStateError, Plan, learn
 from network import SignalNetwork, linear_inputs, mean_vectors
 from sets import Example, read_set
 
@@ -26,6 +27,7 @@ from voz_enrich.adapters.outbound.batches import width
 from voz_enrich.adapters.outbound.bundle import HEADS, VECTOR, write_manifest
 from voz_enrich.adapters.outbound.onnx_model import open_session
 from voz_enrich.adapters.outbound.tokens import Tokens
+from voz_enrich.cores import available_cores
 from voz_enrich.domain.text import cleaned
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -36,14 +38,17 @@ def main() -> None:
     """Trains, calibrates and seals the bundle; its card says so until it is evaluated."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--research", action="store_true", help="add the research-only sets; stays in build/")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of torch (%(default)s)")
+    parser.add_argument("--threads", type=int, default=available_cores(), help="of torch (%(default)s)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     build = work_folder(research=options.research)
     write_tokenizer(base_folder(), build / "fp32")
     tokens = Tokens(build / "fp32", CONFIG["learnt_tokens"])
 
-    network = trained(tokens, build, research=options.research)
+    try:
+        network = trained(tokens, build, research=options.research)
+    except OtherStateError as error:
+        sys.exit(str(error))
     export(network, build / "fp32", integers=False)
     if options.research:
         print("`make model-eval RESEARCH=1` judges it")

@@ -4,8 +4,6 @@
 regression has hurt it too.
 """
 
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import torch
 from corpus import read_corpus
 from evaluate import SETS, table
 from network import SignalNetwork, mean_vectors
-from sets import LANGUAGES, Example
+from sets import LANGUAGES, Example, json_lines
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.pipeline import make_pipeline
@@ -22,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from train import CONFIG, REPOSITORY, base_folder, drawn, rows_of
 
 from voz_enrich.adapters.outbound.tokens import Tokens
+from voz_enrich.cores import available_cores
 
 ROWS = 2000  # of a set
 CORPUS = "the corpus alone"
@@ -32,7 +31,7 @@ NAMES = (*CONFIG["use"], *CONFIG["research"])
 
 def main() -> None:
     """Prints two tables, of sentiment and of emotion."""
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(available_cores())
     network = SignalNetwork(base_folder())
     tokens = Tokens(base_folder(), CONFIG["learnt_tokens"])
 
@@ -74,8 +73,7 @@ def worth(head: str, learnt: Examples, judged: Examples, seen: Mapping[str, np.n
 
 def elsewhere(path: Path) -> list[Example]:
     """Some of its texts in our languages, drawn at random."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    kept = [row for row in rows if row.get("lang", "en") in LANGUAGES]
+    kept = [row for row in json_lines(path) if row.get("lang", "en") in LANGUAGES]
     order = np.random.default_rng(CONFIG["seed"]).permutation(len(kept))[:JUDGED]
     return [Example(kept[index]["text"], {"sentiment": kept[index]["label"]}) for index in order]
 

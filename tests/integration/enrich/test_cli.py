@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,17 +22,49 @@ from .test_worker import keyed, send
 
 pytestmark = pytest.mark.integration
 COMMAND = str(Path(sys.executable).with_name("voz-enrich"))
+COMPLAINT = "The hotel was awful"
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return run_into(subprocess.PIPE, arguments, environment)
+
+
+def run_on_a_terminal(*arguments: str, no_color: str = "") -> list[str]:
+    """The lines that it writes on a terminal that has colours, when it ends well."""
+    ours, its = os.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as screen:
+        try:
+            ended = run_into(its, arguments, {"TERM": "xterm-256color", "NO_COLOR": no_color})
+        finally:
+            os.close(its)
+        written = b""
+        try:
+            while part := screen.read(4096):
+                written += part
+        except OSError:  # how Linux says that nothing more will come
+            pass
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return written.decode().splitlines()
+
+
+def run_into(output: int, arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [COMMAND, *arguments],
         env={**os.environ, **environment},
-        capture_output=True,
+        stdout=output,
+        stderr=subprocess.PIPE,
         text=True,
         timeout=120,
         check=False,
     )
+
+
+@pytest.fixture
+def complaint(tmp_path: Path) -> str:
+    """A file with a text of which one word says what there is to say."""
+    path = tmp_path / "complaint.jsonl"
+    path.write_text(json.dumps({"id": "a", "text": COMPLAINT}), encoding="utf-8")
+    return str(path)
 
 
 def test_help_lists_the_settings() -> None:
@@ -53,6 +88,32 @@ def test_a_configuration_that_cannot_be_used_is_named(variable: str, value: str,
     assert ended.returncode == 2
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_an_explanation_is_json_in_a_pipe_and_where_json_is_asked_for(complaint: str) -> None:
+    piped = run("analyze", "--explain", complaint)
+    assert (piped.returncode, piped.stderr) == (0, "")
+    answered = json.loads(piped.stdout)
+    assert (answered["id"], answered["sentiment"]) == ("a", "negative")
+    assert [COMPLAINT[each["start"] : each["end"]] for each in answered["explain"]] == COMPLAINT.split()
+    assert [each["word"] for each in answered["explain"]] == COMPLAINT.split()
+    assert min(answered["explain"], key=lambda each: each["sentiment"])["word"] == "awful"
+    (line,) = run_on_a_terminal("analyze", "--explain", "--json", complaint)
+    assert json.loads(line) == answered
+
+
+def test_an_explanation_is_drawn_on_a_terminal_in_colour_unless_it_wants_none(complaint: str) -> None:
+    plain = run_on_a_terminal("analyze", "--explain", complaint, no_color="1")
+    name, sentiment, intent = plain
+    assert name == "a"
+    assert re.match(r"  sentiment negative −\d\.\d\d: awful −\d\.\d\d", sentiment), sentiment
+    assert re.match(r"  intent [a-z_]+ \d\.\d\d: ", intent), intent
+
+    coloured = run_on_a_terminal("analyze", "--explain", complaint)
+    assert re.search(r"\x1b\[97;48;5;(52|88|124)mawful\x1b\[0m", coloured[2]), coloured  # on red
+    assert [re.sub(r"\x1b\[[\d;]+m", "", line) for line in coloured] == [
+        name, sentiment, f"    {COMPLAINT}", intent, f"    {COMPLAINT}",
+    ]  # fmt: skip
 
 
 async def test_the_shipped_model_understands_a_stream(installation: Installation, tmp_path: Path) -> None:
@@ -90,6 +151,6 @@ async def test_the_shipped_model_understands_a_stream(installation: Installation
     answers = [EnrichedEvent.FromString(record.value) for record in await installation.read(topics.ENRICHED)]
     assert len(answers) == len(events)
     for answer in answers:
-        assert answer.signals.model == "voz-signals-3"
+        assert answer.signals.model == "voz-signals-4"
         if (expected := texts[answer.event.text]) is not None:
             assert answer.signals.sentiment == expected, answer

@@ -56,7 +56,7 @@ async def test_every_odd_text_has_an_answer_or_a_dead_letter_and_no_log_has_the_
     events = [said(number, text) for number, text in enumerate([*texts, *(f"{MARKER} {text}" for text in texts)])]
     bad = broken(900)
     worker = start_worker(
-        installation, VOZ_TEST_MODEL="settings", VOZ_LOG_LEVEL="DEBUG", VOZ_ENRICH_SHADOW_MODEL="bundle:voz-signals-3",
+        installation, VOZ_TEST_MODEL="settings", VOZ_LOG_LEVEL="DEBUG", VOZ_ENRICH_SHADOW_MODEL="bundle:voz-signals-4",
         VOZ_ENRICH_SHADOW_SHARE="1",
     )  # fmt: skip
     await send(installation, *(keyed(event) for event in events), *bad)

@@ -14,6 +14,7 @@ from voz.v1 import labels_pb2 as labels
 from voz.v1.enriched_event_pb2 import EnrichedEvent
 from voz_contracts import topics
 from voz_enrich.cores import available_cores
+from voz_enrich.shadow import Counted, counted
 from voz_streamkit.kafka import record_of
 
 from ...chaos.enrich_harness import Feeder, Installation, Worker, make_event
@@ -56,7 +57,7 @@ async def test_a_hugging_face_folder_takes_the_model_s_place(
     assert len(answers) == len(TEXTS) + 2
     (version,) = {answer.signals.model for answer in answers}
     assert version.startswith("hf:stars@")
-    assert version.endswith("+voz-signals-3")
+    assert version.endswith("+voz-signals-4")
     for answer in answers:
         unreadable = answer.event.text == "\x00"
         assert answer.signals.sentiment == (labels.SENTIMENT_NEUTRAL if unreadable else labels.SENTIMENT_NEGATIVE)
@@ -96,6 +97,43 @@ async def test_a_shadow_changes_not_a_byte_of_what_is_answered(
         case "hangs":
             assert "nothing is compared yet" in counted.stderr
             assert "the shadow model hangs, left behind" in shadowed.said()
+
+
+async def test_a_hugging_face_shadow_reads_its_labels_by_its_own_map(
+    installation: Installation, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    folder = save_checkpoint(tmp_path / "stars", ["LABEL_0", "LABEL_1"], architecture="xlm-roberta", says=1)
+    worker = start_worker(
+        installation,
+        VOZ_TEST_MODEL="settings",
+        VOZ_ENRICH_LABEL_MAP="LABEL_0=negative,LABEL_1=positive",
+        VOZ_ENRICH_SHADOW_MODEL=f"hf:{folder}",
+        VOZ_ENRICH_SHADOW_LABEL_MAP="LABEL_0=positive,LABEL_1=negative",
+        VOZ_ENRICH_SHADOW_SHARE="1",
+    )
+    await send(installation, *messages(*TEXTS))
+    assert await installation.wait_answered(len(TEXTS)), worker.said()[-3000:]
+    found = await compared(worker, len(TEXTS))
+    assert worker.stop() == 0, worker.said()[-3000:]
+    assert {shadow for _, shadow in found.pairs["sentiment"]} == {"negative"}
+    ((live, shadow),) = found.models
+    assert live == "voz-signals-4"
+    assert shadow.startswith("hf:stars@")
+    assert shadow.endswith("+voz-signals-4")
+    answers = [EnrichedEvent.FromString(record.value) for record in await installation.read(topics.ENRICHED)]
+    assert {answer.signals.model for answer in answers} == {live}
+
+
+async def compared(worker: Worker, texts: int) -> Counted:
+    """What the worker counted when its shadow had answered so many texts, without an error."""
+    for _ in range(1200):
+        found = await asyncio.to_thread(counted, [f"http://127.0.0.1:{worker.port}/metrics"])
+        if found.errors:
+            break
+        if found.pairs["sentiment"].total() == texts:
+            return found
+        await asyncio.sleep(0.05)
+    raise AssertionError(worker.said()[-3000:])
 
 
 async def settled(worker: Worker, manner: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from datetime import datetime
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -24,13 +25,19 @@ pytestmark = pytest.mark.integration
 StartWorker = Callable[..., Worker]
 
 
-async def send(installation: Installation, *records: tuple[bytes | None, bytes | None]) -> None:
-    """Send raw (key, value) records to the source."""
+async def send(
+    installation: Installation,
+    *records: tuple[bytes | None, bytes | None],
+    topic: topics.TopicSpec = topics.EVENTS,
+    written_at: datetime | None = None,
+) -> None:
+    """Send raw (key, value) records to the source, or to another topic; as of now, or of another time."""
+    timestamp_ms = int(written_at.timestamp() * 1000) if written_at else None
     producer = AIOKafkaProducer(bootstrap_servers=installation.bootstrap, acks="all", max_request_size=4 << 20)
     await producer.start()
     try:
         for key, value in records:
-            await producer.send_and_wait(installation.topic(topics.EVENTS), value, key=key)
+            await producer.send_and_wait(installation.topic(topic), value, key=key, timestamp_ms=timestamp_ms)
     finally:
         await producer.stop()
 

@@ -82,7 +82,7 @@ def test_the_command_answers_files_and_says_by_its_status_what_went_wrong(
 
     assert main([str(good)], {}) == 0
     answered = json.loads(capsys.readouterr().out)
-    assert (answered["id"], answered["language"], answered["model"]) == ("a", "de", "voz-signals-3")
+    assert (answered["id"], answered["language"], answered["model"]) == ("a", "de", "voz-signals-4")
 
     assert main(["--threads", "1", str(good), str(bad)], {}) == 1
     captured = capsys.readouterr()

@@ -87,12 +87,12 @@ def test_a_bundle_of_another_format_is_refused(folder: Path) -> None:
 def test_bundles_are_found_by_path_by_name_and_in_the_checkout(folder: Path) -> None:
     assert find_bundle(str(folder)) == folder
     assert find_bundle(folder.name, folder.parent) == folder
-    assert find_bundle("voz-signals-3").parent.name == "models"
+    assert find_bundle("voz-signals-4").parent.name == "models"
     with pytest.raises(BundleError, match="no bundle nothing-9"):
         find_bundle("nothing-9", folder.parent)
 
 
 def test_the_shipped_bundle_is_small_enough_to_be_cloned_by_everybody() -> None:
-    shipped = find_bundle("voz-signals-3")
+    shipped = find_bundle("voz-signals-4")
     assert sum(path.stat().st_size for path in shipped.iterdir()) <= 45_000_000
     assert load_bundle(shipped).version == shipped.name

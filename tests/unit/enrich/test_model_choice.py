@@ -63,7 +63,7 @@ def test_a_broken_label_map_is_refused(text: str) -> None:
         parse_label_map(text)
 
 
-@pytest.mark.parametrize("name", ["voz-signals-3", "hf:", "bundle:", "onnx:x", ""])
+@pytest.mark.parametrize("name", ["voz-signals-4", "hf:", "bundle:", "onnx:x", ""])
 def test_a_name_of_no_kind_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="is no model"):
         open_model(name, threads=1)

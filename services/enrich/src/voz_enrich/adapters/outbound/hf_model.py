@@ -82,7 +82,7 @@ class HfSentimentModel:
 
     @property
     def version(self) -> str:
-        """Both models' names, such as `hf:stars@1f0c9a2e+voz-signals-3`: folders of one name that hold other weights
+        """Both models' names, such as `hf:stars@1f0c9a2e+voz-signals-4`: folders of one name that hold other weights
         have other versions."""
         return f"hf:{self._version}+{self._others.version}"
 
@@ -148,13 +148,14 @@ def map_labels(labels: Mapping[int, str], label_map: Mapping[str, Sentiment]) ->
     wanted = {label.lower(): sentiment for label, sentiment in label_map.items()}
     names = [labels[index] for index in sorted(labels)]
     if strange := sorted(wanted.keys() - {name.lower() for name in names}):
-        raise HfModelError(f"VOZ_ENRICH_LABEL_MAP names {', '.join(strange)}; the model has {', '.join(names)}")
+        raise HfModelError(f"the label map names {', '.join(strange)}; the model has {', '.join(names)}")
     mapped = [wanted.get(name.lower(), _KNOWN_LABELS.get(name.lower())) for name in names]
     found = [sentiment for sentiment in mapped if sentiment is not None]
     if len(found) < len(names):
         unknown = ", ".join(name for name, sentiment in zip(names, mapped, strict=True) if sentiment is None)
         raise HfModelError(
-            f"labels without a sentiment: {unknown}; name them in VOZ_ENRICH_LABEL_MAP, "
+            f"labels without a sentiment: {unknown}; name them in VOZ_ENRICH_LABEL_MAP "
+            "(of a shadow: VOZ_ENRICH_SHADOW_LABEL_MAP), "
             f"e.g. {','.join(f'{name}={sentiment}' for name, sentiment in zip(names, Sentiment, strict=False))}"
         )
     if absent := {Sentiment.NEGATIVE, Sentiment.POSITIVE} - set(found):
