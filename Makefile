@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status clean test test-unit test-contract test-integration test-e2e test-browser test-chaos \
+.PHONY: help setup demo up down status clean test test-unit test-contract test-integration test-e2e test-browser test-chaos test-torch \
         check lint types layers proto proto-check format bench bench-% chaos replay model model-research model-eval openapi
 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && \
@@ -56,6 +56,9 @@ replay: setup ## play a recorded stream into the running pipeline: FILE=… SPEE
 
 test: setup $(BROWSER) ## every test tier that CI runs
 	@$(BIN)/python -m pytest tests
+
+test-torch: .venv/.train ## the tests that need PyTorch: Hugging Face models, training
+	@$(BIN)/python -m pytest tests/contract tests/unit/training tests/integration/enrich/test_model_swap.py
 
 test-%: setup $(BROWSER)
 	@$(BIN)/python -m pytest tests/$*
