@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +17,7 @@ import httpx
 import psutil
 import pytest
 
+from voz_devstack.postgres import create_database, drop_database
 from voz_devstack.reaper import reap_at_end
 from voz_devstack.stackfile import StackInfo, read_info
 from voz_devstack.supervise import Supervisor
@@ -96,15 +99,39 @@ def ready(url: str) -> bool:
         return False
 
 
+@contextmanager
+def started(here: Checkout) -> Iterator[Checkout]:
+    """The pipeline of this checkout runs in the block."""
+    up = here.run("up")
+    try:
+        assert up.returncode == 0, up.stdout + up.stderr
+        reap_at_end(Supervisor(here.folder / "supervisor").pid)
+        yield here
+    finally:
+        here.run("down")
+
+
+@contextmanager
+def on_servers_of(first: Checkout, folder: Path, **variables: str) -> Iterator[Checkout]:
+    """Another checkout, not started, on a running one's servers: with a database and topics of its own."""
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    dsn = create_database(first.info().postgres_dsn, name)
+    second = checkout(
+        folder,
+        VOZ_KAFKA_BOOTSTRAP=first.info().kafka_bootstrap,
+        VOZ_POSTGRES_DSN=dsn,
+        VOZ_TOPIC_PREFIX=f"{name}-",
+        **variables,
+    )
+    try:
+        yield second
+    finally:
+        second.run("down")
+        drop_database(first.info().postgres_dsn, name)
+
+
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Checkout]:
     """A running pipeline. Tests share it: what they count is their own events or a difference."""
-    with TemporaryDirectory(prefix="voz-e2e-") as folder:
-        running = checkout(Path(folder))
-        up = running.run("up")
-        try:
-            assert up.returncode == 0, up.stdout + up.stderr
-            reap_at_end(Supervisor(running.folder / "supervisor").pid)
-            yield running
-        finally:
-            running.run("down")
+    with TemporaryDirectory(prefix="voz-e2e-") as folder, started(checkout(Path(folder))) as running:
+        yield running

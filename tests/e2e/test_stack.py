@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
-from tests.e2e.conftest import Checkout, checkout, eventually, ready
-
-from voz_devstack.postgres import create_database, drop_database
+from tests.e2e.conftest import Checkout, checkout, eventually, on_servers_of, ready
 
 pytestmark = pytest.mark.e2e
 
@@ -34,17 +31,8 @@ NAMES = {
 @pytest.fixture
 def beside(stack: Checkout, tmp_path: Path) -> Iterator[Checkout]:
     """A second checkout, not started, on the first one's servers: with a database and topics of its own."""
-    name = f"t_{uuid.uuid4().hex[:12]}"
-    dsn = create_database(stack.info().postgres_dsn, name)
-    second = checkout(
-        tmp_path / "voz",
-        VOZ_KAFKA_BOOTSTRAP=stack.info().kafka_bootstrap,
-        VOZ_POSTGRES_DSN=dsn,
-        VOZ_TOPIC_PREFIX=f"{name}-",
-    )
-    yield second
-    second.run("down")
-    drop_database(stack.info().postgres_dsn, name)
+    with on_servers_of(stack, tmp_path / "voz") as second:
+        yield second
 
 
 def test_the_stack_file_says_where_everything_is(stack: Checkout) -> None:
