@@ -33,7 +33,7 @@ def others(repository: Path, config: Mapping[str, Any], build: Path) -> dict[str
     """What is at hand of: TF-IDF and logistic regression, the frozen encoder and logistic regression, the bundle
     before, the same network in fp32."""
     train = [message.example for message in read_corpus(repository / config["corpus"], "train")]
-    tokens = Tokens(repository / config["bundle"], config["max_tokens"])
+    tokens = Tokens.read(repository / config["bundle"], config["max_tokens"])
     found = {"TF-IDF + logistic regression": tfidf(train, config["use"])}
     found["frozen encoder + logistic regression"] = frozen(train, tokens, config)
     if (old := previous(repository, config, build)) is not None:

@@ -10,7 +10,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,8 @@ from voz_enrich.domain.signals import TextSignals
 
 HERE, ELSEWHERE = Path(__file__).parent, REPOSITORY / CONFIG["sets"]
 Judged = Sequence[tuple[Message, Mapping[str, Any]]]
+Scores = Mapping[tuple[str, str], float]  # (set, language) -> macro-F1 of sentiment, in percent
+Confidences = Mapping[str, tuple[np.ndarray, np.ndarray]]
 WORST = 50
 
 
@@ -66,10 +67,7 @@ def main() -> None:
     messages = read_corpus(REPOSITORY / CONFIG["corpus"], "test")
     read = model.analyse([message.example.text for message in messages])
     judged = [(message, labels_of(signals)) for message, signals in zip(messages, read, strict=True)]
-
-    def answer(texts: Sequence[str]) -> Sequence[Mapping[str, Any]]:
-        return [labels_of(signals) for signals in model.analyse(texts)]
-
+    elsewhere = elsewhere_scores(lambda texts: [labels_of(signals) for signals in model.analyse(texts)])
     figures = {
         "version": f"{CONFIG['version']}{', research' if research else ''}",
         "test": str(len(messages)),
@@ -77,20 +75,24 @@ def main() -> None:
         "size": f"{sum(path.stat().st_size for path in bundle.iterdir()) / 1e6:.1f}",
         "languages": by_group(judged, lambda message: message.language),
         "channels": by_group(judged, lambda message: message.channel),
-        "elsewhere": elsewhere_table(elsewhere_scores(answer)),
+        "elsewhere": elsewhere_table(elsewhere),
         "language": language_share(messages, read),
     }
     if not research:
-        others = baselines.others(REPOSITORY, CONFIG, work_folder(research=False))
-        figures["beside"] = beside_table({f"`{CONFIG['version']}`": answer, **others}, messages)
-        figures["calibration"] = calibration_table(messages, read)
-        figures["targets"] = targets_table(judged, elsewhere_scores(answer), messages, read)
+        found: dict[str, tuple[Judged, Scores]] = {f"`{CONFIG['version']}`": (judged, elsewhere)}
+        for name, answer in baselines.others(REPOSITORY, CONFIG, work_folder(research=False)).items():
+            answers = answer([message.example.text for message in messages])
+            found[name] = (list(zip(messages, answers, strict=True)), elsewhere_scores(answer))
+        sure = confidences(messages, read)
+        figures["beside"] = beside_table(found)
+        figures["calibration"] = calibration_table(sure)
+        figures["targets"] = targets_table(judged, elsewhere, sure, float(figures["language"]))
         figures["confusion"] = confusion_tables(judged)
         figures["intents"] = intents_table(judged)
         figures["worst"] = worst_errors(messages, read)
         pictures = REPOSITORY / "docs" / "pictures"
         pictures.mkdir(exist_ok=True)
-        reliability_diagram(pictures / "model-reliability.svg", confidences(messages, read))
+        reliability_diagram(pictures / "model-reliability.svg", sure)
         card = (HERE / "card.template.md").read_text(encoding="utf-8").format(**figures)
         (bundle / "card.md").write_text(card, encoding="utf-8")
         write_manifest(bundle, CONFIG["version"])
@@ -99,11 +101,14 @@ def main() -> None:
     print("\n\n".join(f"{name}\n{text}" for name, text in figures.items() if name != "worst"))
 
 
-def macro_f1(head: str, judged: Judged) -> float:
-    """The mean of F1 over the labels that anybody has or got (over all of them for intents), in percent."""
+def macro_f1(head: str, judged: Judged) -> float | None:
+    """The mean of F1 over the labels that anybody has or got (over all of them for intents), in percent; None when no
+    message tells of the head."""
     if head == "intents":
         return sum(f1_of_intent(label, judged) for label in HEADS[head]) / len(HEADS[head])
-    wanted, answers = zip(*pairs_of(head, judged), strict=True)
+    if not (pairs := pairs_of(head, judged)):
+        return None
+    wanted, answers = zip(*pairs, strict=True)
     return 100 * float(f1_score(wanted, answers, average="macro"))
 
 
@@ -128,13 +133,12 @@ def by_group(judged: Judged, group: Callable[[Message], str]) -> str:
     parts = [[each for each in judged if group(each[0]) == name] for name in names]
     rows = [["head", *names, "all"], ["messages", *(str(len(part)) for part in parts), str(len(judged))]]
     rows += [
-        [head, *(f"{macro_f1(head, part):.0f}" for part in parts), f"{macro_f1(head, judged):.1f}"] for head in HEADS
+        [head, *(cell(macro_f1(head, part), 0) for part in parts), cell(macro_f1(head, judged), 1)] for head in HEADS
     ]
     return table(rows)
 
 
-@cache  # a way of answering is asked for several tables
-def elsewhere_scores(answer: Answer) -> dict[tuple[str, str], float]:
+def elsewhere_scores(answer: Answer) -> Scores:
     """(set, language) -> macro-F1 of sentiment, in percent."""
     scores = {}
     for each in (each for each in SETS if each.path.is_file()):
@@ -147,14 +151,14 @@ def elsewhere_scores(answer: Answer) -> dict[tuple[str, str], float]:
     return scores
 
 
-def elsewhere_table(scores: Mapping[tuple[str, str], float]) -> str:
+def elsewhere_table(scores: Scores) -> str:
     """Macro-F1 of sentiment on each set that is there, by language; UMSAB's mean."""
     rows = [["text", "language", "macro-F1"], *([*key, f"{score:.1f}"] for key, score in scores.items())]
     several = means(scores).get(SETS[0].name)
     return table([*rows, [SETS[0].name, "mean of six", f"{several:.1f}"]] if several is not None else rows)
 
 
-def means(scores: Mapping[tuple[str, str], float]) -> dict[str, float]:
+def means(scores: Scores) -> dict[str, float]:
     """The mean over languages, by set."""
     found: dict[str, list[float]] = {}
     for (name, _), score in scores.items():
@@ -162,18 +166,17 @@ def means(scores: Mapping[tuple[str, str], float]) -> dict[str, float]:
     return {name: sum(each) / len(each) for name, each in found.items()}
 
 
-def beside_table(answers: Mapping[str, Answer], messages: Sequence[Message]) -> str:
+def beside_table(found: Mapping[str, tuple[Judged, Scores]]) -> str:
     """Every way of answering on the same texts: each head on the test split, sentiment elsewhere."""
     rows = [["", *HEADS, *(each.name for each in SETS)]]
-    for name, answer in answers.items():
-        judged = list(zip(messages, answer([message.example.text for message in messages]), strict=True))
-        cells = [f"{macro_f1(head, judged):.1f}" for head in HEADS]
-        there = means(elsewhere_scores(answer))
-        rows.append([name, *cells, *(f"{there[each.name]:.1f}" if each.name in there else "" for each in SETS)])
+    for name, (judged, elsewhere) in found.items():
+        there = means(elsewhere)
+        cells = [*(macro_f1(head, judged) for head in HEADS), *(there.get(each.name) for each in SETS)]
+        rows.append([name, *(cell(value, 1) for value in cells)])
     return table(rows)
 
 
-def confidences(messages: Sequence[Message], read: Sequence[TextSignals]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def confidences(messages: Sequence[Message], read: Sequence[TextSignals]) -> Confidences:
     """head -> (probability of the chosen label, whether it is right), [messages]; for intents of every label."""
     found = {}
     for head in HEADS:
@@ -189,29 +192,23 @@ def confidences(messages: Sequence[Message], read: Sequence[TextSignals]) -> dic
     return found
 
 
-def calibration_table(messages: Sequence[Message], read: Sequence[TextSignals]) -> str:
+def calibration_table(sure: Confidences) -> str:
     """Expected calibration error of every head, ten bins."""
     rows = [["head", "mean confidence", "right", "ECE"]]
-    for head, (shares, right) in confidences(messages, read).items():
+    for head, (shares, right) in sure.items():
         error = expected_calibration_error(shares, right)
         rows.append([head, f"{shares.mean():.3f}", f"{right.mean():.3f}", f"{error:.3f}"])
     return table(rows)
 
 
-def targets_table(
-    judged: Judged,
-    elsewhere: Mapping[tuple[str, str], float],
-    messages: Sequence[Message],
-    read: Sequence[TextSignals],
-) -> str:
-    """What config.toml asks for, what was measured, and whether that is enough."""
+def targets_table(judged: Judged, elsewhere: Scores, sure: Confidences, language: float) -> str:
+    """What config.toml asks for, what was measured, and whether that is enough. language: percent that are right."""
     languages = {message.language for message, _ in judged}
-    worst = min(macro_f1("sentiment", [each for each in judged if each[0].language == name]) for name in languages)
-    measured = {"sentiment, its worst language": worst, "language": float(language_share(messages, read))}
-    measured |= {head: macro_f1(head, judged) for head in HEADS if head != "sentiment"}
-    measured |= {f"sentiment, {name}": score for name, score in means(elsewhere).items()}
-    errors = [expected_calibration_error(*pair) for pair in confidences(messages, read).values()]
-    measured["ECE, the worst head"] = max(errors)
+    scores = [macro_f1("sentiment", [each for each in judged if each[0].language == name]) for name in languages]
+    measured = {"language": language, **{f"sentiment, {name}": score for name, score in means(elsewhere).items()}}
+    measured["sentiment, its worst language"] = min(score for score in scores if score is not None)
+    measured |= {head: score for head in HEADS if (score := macro_f1(head, judged)) is not None}
+    measured["ECE, the worst head"] = max(expected_calibration_error(*pair) for pair in sure.values())
     rows = [["", "target", "measured", ""]]
     for name, target in CONFIG["targets"].items():
         if name in measured:
@@ -267,6 +264,11 @@ def language_share(messages: Sequence[Message], read: Sequence[TextSignals]) -> 
         if len(message.example.text) >= 20
     ]
     return f"{100 * sum(pairs) / len(pairs):.1f}"
+
+
+def cell(value: float | None, decimals: int) -> str:
+    """Empty for what wasn't measured."""
+    return "" if value is None else f"{value:.{decimals}f}"
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -35,6 +35,7 @@ class Plan:
     head_rate: float
     warm_up: float
     frozen_layers: int
+    dropout: float
     balance_power: float
     numbers: str
     seed: int
@@ -78,7 +79,9 @@ def learn(network: SignalNetwork, lessons: Lessons, plan: Plan, folder: Path) ->
     Raises OtherStateError when the state there is of another base, plan or lessons.
     """
     random = np.random.default_rng(plan.seed)
+    torch.manual_seed(plan.seed)  # what dropout leaves out
     network.freeze(plan.frozen_layers)
+    network.drop(plan.dropout)
     heads = [*network.heads.parameters(), *network.pooling.parameters()]
     others = [each for part in (network.embeddings, network.layers) for each in part.parameters() if each.requires_grad]
     groups = [{"params": others, "lr": plan.rate}, {"params": heads, "lr": plan.head_rate}]
@@ -104,6 +107,7 @@ def learn(network: SignalNetwork, lessons: Lessons, plan: Plan, folder: Path) ->
         if first == plan.epochs:
             network.eval()
             return
+        torch.set_rng_state(saved["dropout"])
     hidden = _Below(network, lessons.rows, plan.frozen_layers) if plan.frozen_layers else None
 
     network.train()
@@ -124,7 +128,7 @@ def learn(network: SignalNetwork, lessons: Lessons, plan: Plan, folder: Path) ->
             progress.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
         saved = {
             "network": network.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(),
-            "random": random.bit_generator.state, "epochs": epoch + 1, "of": of,
+            "random": random.bit_generator.state, "dropout": torch.get_rng_state(), "epochs": epoch + 1, "of": of,
         }  # fmt: skip
         torch.save(saved, state.with_suffix(".new"))
         state.with_suffix(".new").replace(state)
@@ -163,25 +167,28 @@ def _class_weights(classes: Tensor, labels: int, power: float) -> Tensor:
 
 
 class _Below:
-    """What frozen layers make of every row, computed once, fp16."""
+    """What frozen layers make of every row, computed once for all rows that are alike, fp16."""
 
     def __init__(self, network: SignalNetwork, rows: Sequence[Row], layers: int) -> None:
-        self._starts = np.concatenate([[0], np.cumsum([len(row) for row in rows])])
+        distinct = list(dict.fromkeys(map(tuple, rows)))
+        places = {row: place for place, row in enumerate(distinct)}
+        self._places = [places[tuple(row)] for row in rows]
+        lengths = [len(row) for row in distinct]
+        self._starts = np.concatenate([[0], np.cumsum(lengths)])
         self._values = np.zeros((self._starts[-1], network.config.hidden_size), dtype=np.float16)
         with torch.inference_mode():
-            for chosen in tqdm(batches([len(row) for row in rows], 32), desc="frozen layers", mininterval=5):
-                ids, mask = padded([rows[index] for index in chosen])
-                hidden = network.below(ids, mask, layers).numpy()
-                for place, index in enumerate(chosen):
-                    self._slice(index)[:] = hidden[place, : len(rows[index])]
+            for chosen in tqdm(batches(lengths, 32), desc="frozen layers", mininterval=5):
+                ids, mask = padded([distinct[place] for place in chosen])
+                for place, hidden in zip(chosen, network.below(ids, mask, layers).numpy(), strict=True):
+                    self._slice(place)[:] = hidden[: lengths[place]]
 
     def of(self, chosen: Sequence[int], mask: Tensor) -> Tensor:
         """[rows, longest, size], fp32, padded with 0."""
         hidden = torch.zeros(*mask.shape, self._values.shape[1])
-        for place, index in enumerate(chosen):
-            values = self._slice(index)
-            hidden[place, : len(values)] = torch.from_numpy(values.astype(np.float32))
+        for number, index in enumerate(chosen):
+            values = self._slice(self._places[index])
+            hidden[number, : len(values)] = torch.from_numpy(values.astype(np.float32))
         return hidden
 
-    def _slice(self, index: int) -> Numbers:
-        return self._values[self._starts[index] : self._starts[index + 1]]
+    def _slice(self, place: int) -> Numbers:
+        return self._values[self._starts[place] : self._starts[place + 1]]

@@ -43,6 +43,12 @@ class SignalNetwork(nn.Module):
         for part in (frozen, *self.layers[:layers]):
             part.requires_grad_(requires_grad=False)
 
+    def drop(self, share: float) -> None:
+        """So much of what the layers pass on is left out at random while learning (Srivastava et al., JMLR 2014)."""
+        for part in self.layers.modules():
+            if isinstance(part, nn.Dropout):
+                part.p = share
+
     def below(self, ids: Tensor, mask: Tensor, layers: int) -> Tensor:
         """What the first layers make of tokens, [rows, length, size]."""
         return self._through(self.embeddings(input_ids=ids), mask, 0, layers)

@@ -4,12 +4,14 @@ Sources and licences: ../../../shared/data/README.md; what each was worth: READM
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 Labels = Mapping[str, str]
+_Told = list[tuple[dict[str, Any], Labels]]
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,8 @@ class Example:
 def read_set(name: str, folder: Path) -> list[Example]:
     """All usable rows of one of SETS. Raises FileNotFoundError when the set isn't there."""
     path, read = SETS[name]
-    rows = json_lines(folder / path)
-    return [Example(row["text"], labels) for row in rows if (labels := read(row)) is not None]
+    told = [(row, labels) for row in json_lines(folder / path) if (labels := read(row)) is not None]
+    return [Example(row["text"], labels) for row, labels in (_even(told) if name in _UNEVEN else told)]
 
 
 def json_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -44,20 +46,38 @@ def _sentiment(row: dict[str, Any]) -> Labels | None:
     return {"sentiment": row["label"]} if row.get("lang", "en") in LANGUAGES else None
 
 
-def _one_of(names: Mapping[str, str]) -> Callable[[dict[str, Any]], Labels | None]:
-    """Rows whose emotions all mean one of ours."""
+def _meant(**heads: Mapping[str, str]) -> Callable[[dict[str, Any]], Labels | None]:
+    """For each head the label that all emotions of a row mean, where they mean one."""
 
     def read(row: dict[str, Any]) -> Labels | None:
-        meant = {names.get(each) for each in row["emotions"]}
-        found = meant.pop() if len(meant) == 1 else None
-        return {"emotion": found} if found and row["lang"] in LANGUAGES else None
+        meant = {head: {means.get(each) for each in row["emotions"]} for head, means in heads.items()}
+        found = {head: label for head, labels in meant.items() if len(labels) == 1 and (label := labels.pop())}
+        return found if found and row["lang"] in LANGUAGES else None
 
     return read
+
+
+def _even(told: _Told) -> _Told:
+    """Of each language as many rows of each sentiment as it has of the rarest, the first ones; what else the others
+    tell stays. From a language that is never neutral in a set, a model learns that it never is."""
+    counts = Counter((row["lang"], labels.get("sentiment")) for row, labels in told)
+    left = {(language, side): min(counts[language, each] for each in _SIDES.values()) for language, side in counts}
+    kept: _Told = []
+    for row, labels in told:
+        place = (row["lang"], labels.get("sentiment"))
+        left[place] -= 1
+        tells = labels if left[place] >= 0 else {head: label for head, label in labels.items() if head != "sentiment"}
+        kept += [(row, tells)] if tells else []
+    return kept
 
 
 LANGUAGES = frozenset({"de", "en", "es", "fr", "it", "pt"})
 _BRIGHTER = {
     "anger": "anger", "disgust": "anger", "fear": "worry", "joy": "joy", "sadness": "disappointment", "none": "none",
+}  # fmt: skip
+_SIDES = {
+    "anger": "negative", "disgust": "negative", "fear": "negative", "joy": "positive", "sadness": "negative",
+    "none": "neutral",
 }  # fmt: skip
 _GOEMOTIONS = {
     "anger": "anger", "annoyance": "frustration", "disappointment": "disappointment", "sadness": "disappointment",
@@ -65,13 +85,14 @@ _GOEMOTIONS = {
     "gratitude": "gratitude",
 }  # fmt: skip
 _Reader = Callable[[dict[str, Any]], Labels | None]
+_UNEVEN = frozenset({"brighter"})
 SETS: Mapping[str, tuple[str, _Reader]] = {
     "nhs-fft": ("nhs-fft/train.jsonl", _sentiment),
     "senti4sd": ("senti4sd/train.jsonl", _sentiment),
     "nusax": ("nusax/train.jsonl", _sentiment),
     "afrisenti": ("afrisenti/train.jsonl", _sentiment),
-    "brighter": ("brighter/train.jsonl", _one_of(_BRIGHTER)),
-    "goemotions": ("goemotions/train.jsonl", _one_of(_GOEMOTIONS)),
+    "brighter": ("brighter/train.jsonl", _meant(emotion=_BRIGHTER, sentiment=_SIDES)),
+    "goemotions": ("goemotions/train.jsonl", _meant(emotion=_GOEMOTIONS)),
     # for `make model-research` only: not licensed for weights that ship
     "umsab": ("umsab/train.jsonl", _sentiment),
 }

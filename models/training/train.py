@@ -43,7 +43,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     build = work_folder(research=options.research)
     write_tokenizer(base_folder(), build / "fp32")
-    tokens = Tokens(build / "fp32", CONFIG["learnt_tokens"])
+    tokens = Tokens.read(build / "fp32", CONFIG["learnt_tokens"])
 
     try:
         network = trained(tokens, build, research=options.research)
@@ -72,10 +72,10 @@ def base_folder() -> Path:
 def trained(tokens: Tokens, build: Path, *, research: bool) -> SignalNetwork:
     """The base, fine-tuned on all that is labelled."""
     corpus = [message.example for message in read_corpus(REPOSITORY / CONFIG["corpus"], "train")]
-    uses = {**CONFIG["use"], **(CONFIG["research"] if research else {})}
-    others = [example for name, rows in uses.items() for example in drawn(name, rows)]
-    examples = corpus * CONFIG["corpus_repeats"] + others
-    weights = [1.0] * (len(examples) - len(others)) + [CONFIG["set_weight"]] * len(others)
+    examples, weights = corpus * CONFIG["corpus_repeats"], [1.0] * (len(corpus) * CONFIG["corpus_repeats"])
+    for uses, weight in [(CONFIG["use"], CONFIG["set_weight"])] + ([(CONFIG["research"], 1.0)] if research else []):
+        others = [example for name, rows in uses.items() for example in drawn(name, rows)]
+        examples, weights = examples + others, weights + [weight] * len(others)
     plan = Plan(seed=CONFIG["seed"], **CONFIG["learning"])
     torch.manual_seed(plan.seed)
     network = SignalNetwork(base_folder())
@@ -87,7 +87,7 @@ def export(network: SignalNetwork, bundle: Path, *, integers: bool) -> None:
     """The network as a bundle, calibrated as it will be run: with products of integers, which are several times as
     quick, or of fp32 numbers, to compare with."""
     write_tokenizer(base_folder(), bundle)
-    tokens = Tokens(bundle, CONFIG["max_tokens"])
+    tokens = Tokens.read(bundle, CONFIG["max_tokens"])
     validation = [message.example for message in read_corpus(REPOSITORY / CONFIG["corpus"], "validation")]
     rows = rows_of(tokens, validation)
     ranges = ranges_of(network, rows) if integers else None

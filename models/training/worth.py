@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from corpus import read_corpus
-from evaluate import SETS, table
+from evaluate import SETS as JUDGING
+from evaluate import table
 from network import SignalNetwork, mean_vectors
-from sets import LANGUAGES, Example, json_lines
+from sets import LANGUAGES, SETS, Example, json_lines
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.pipeline import make_pipeline
@@ -26,14 +27,13 @@ ROWS = 2000  # of a set
 CORPUS = "the corpus alone"
 JUDGED = 1500  # of a text from elsewhere
 Examples = Mapping[str, list[Example]]
-NAMES = (*CONFIG["use"], *CONFIG["research"])
 
 
 def main() -> None:
     """Prints two tables, of sentiment and of emotion."""
     torch.set_num_threads(available_cores())
     network = SignalNetwork(base_folder())
-    tokens = Tokens(base_folder(), CONFIG["learnt_tokens"])
+    tokens = Tokens.read(base_folder(), CONFIG["learnt_tokens"])
 
     def vectors(examples: list[Example], name: str) -> np.ndarray:
         return mean_vectors(network, rows_of(tokens, examples), name)
@@ -41,8 +41,8 @@ def main() -> None:
     def corpus(split: str) -> list[Example]:
         return [message.example for message in read_corpus(REPOSITORY / CONFIG["corpus"], split)]
 
-    learnt = {CORPUS: corpus("train")} | {name: drawn(name, ROWS) for name in NAMES}
-    judged = {"corpus": corpus("test")} | {each.name: elsewhere(each.path) for each in SETS if each.path.is_file()}
+    learnt = {CORPUS: corpus("train")} | {name: drawn(name, ROWS) for name in SETS}
+    judged = {"corpus": corpus("test")} | {each.name: elsewhere(each.path) for each in JUDGING if each.path.is_file()}
     seen = {name: vectors(examples, name) for name, examples in (learnt | judged).items()}
     for head in ("sentiment", "emotion"):
         print(f"{head}\n\n{table(worth(head, learnt, judged, seen))}\n")

@@ -74,7 +74,8 @@ def test_a_bundle_that_is_not_there_is_refused(tmp_path: Path) -> None:
         open_model("bundle:nothing-9", threads=1, models_dir=tmp_path)
 
 
-def test_without_the_extra_the_reply_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch", None)  # as if it weren't installed
-    with pytest.raises(HfModelError, match=r"needs torch.*voz-enrich\[hf\]"):
+@pytest.mark.parametrize("absent", ["torch", "transformers"])
+def test_without_the_extra_the_reply_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, absent: str) -> None:
+    monkeypatch.setitem(sys.modules, absent, None)  # as if it weren't installed
+    with pytest.raises(HfModelError, match=r"needs torch and transformers.*voz-enrich\[hf\]"):
         open_model("hf:some/model", threads=1)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from voz.v1 import labels_pb2 as labels
 from voz.v1.enriched_event_pb2 import Signals
@@ -18,6 +20,7 @@ from voz_enrich.adapters.outbound.topic_space import TopicSpaces
 from voz_enrich.analyze import main as analyze
 from voz_enrich.domain.general_messages import GENERAL_MESSAGES
 from voz_enrich.domain.own_topics import OwnTopic
+from voz_enrich.domain.signals import TextSignals
 from voz_enrich.metrics import EnrichMetrics
 from voz_enrich.topics import as_json, attempt, main, table
 from voz_enrich.use_cases import EnrichEvents
@@ -169,6 +172,35 @@ def test_a_broken_file_leaves_the_last_good_one_in_force(tmp_path: Path) -> None
     matched = live.match("demo", vector)
     assert matched is not None
     assert (matched.id, reloads("taken")) == ("luggage", 1)
+
+
+class FailingModel(WordModel):
+    """Fails on texts with `doom`, and says which."""
+
+    def analyse(self, texts: Sequence[str], languages: Sequence[str | None] | None = None) -> list[TextSignals]:
+        for text in texts:
+            if "doom" in text:
+                raise RuntimeError(f"can't read {text}")
+        return super().analyse(texts, languages)
+
+
+def test_a_file_on_which_the_model_fails_is_refused_without_its_texts(tmp_path: Path) -> None:
+    path, model, metrics = tmp_path / "topics.yaml", FailingModel(), Metrics("enrich", CollectorRegistry())
+    path.write_text(FILE, encoding="utf-8")
+    live = LiveTopics(path, model, metrics)
+    path.write_text(FILE.replace("my bag is lost", "doom of my bag").replace("id: bags", "id: new"), encoding="utf-8")
+    with capture_logs() as logs:
+        live.refresh()
+    matched = live.match("demo", model.analyse(["my bag is lost"])[0].vector)
+    assert matched is not None
+    assert matched.id == "bags"
+    said = "the model words-1 fails on the texts of the topics: RuntimeError"
+    assert [each["error"] for each in logs] == [said]
+    assert "doom" not in str(logs)
+    refused = {"file": "topics.yaml", "outcome": "refused"}
+    assert metrics.registry.get_sample_value("voz_file_reloads_total", refused) == 1
+    with pytest.raises(FileError, match=said):  # at the start, where none is in force
+        LiveTopics(path, model, metrics)
 
 
 def signals_of(text: str, **fields: int) -> Signals:

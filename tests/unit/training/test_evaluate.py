@@ -13,14 +13,14 @@ pytest.importorskip("torch", reason="the optional extra [train] isn't installed"
 pytest.importorskip("tqdm", reason="the optional extra [train] isn't installed", exc_type=ImportError)
 
 from corpus import Message
-from evaluate import macro_f1
+from evaluate import beside_table, by_group, macro_f1
 from sets import Example
 
 pytestmark = pytest.mark.unit
 
 
-def judged(example: Example, answer: Mapping[str, Any]) -> tuple[Message, Mapping[str, Any]]:
-    return Message("m", "en", "email", example), answer
+def judged(example: Example, answer: Mapping[str, Any], language: str = "en") -> tuple[Message, Mapping[str, Any]]:
+    return Message("m", language, "email", example), answer
 
 
 def test_macro_f1_of_one_label_is_the_mean_over_the_labels_that_are_wanted_or_answered() -> None:
@@ -45,3 +45,17 @@ def test_macro_f1_of_intents_is_the_mean_over_all_nine() -> None:
     ]
     # praise: 1; question: precision 1, recall 1/2; request: 0; six that nobody has nor got: 0
     assert macro_f1("intents", pairs) == pytest.approx(100 * (1 + 2 / 3) / 9)
+
+
+def test_a_head_that_no_message_of_a_group_tells_of_has_no_figure_there() -> None:
+    labels = {"sentiment": "neutral", "emotion": "none", "topic": "billing", "effort": "normal", "stage": "use"}
+    answer = {**labels, "intents": set()}
+    spam = {head: label for head, label in labels.items() if head != "stage"}
+    pairs = [judged(Example("t", labels), answer, "de"), judged(Example("t", spam), answer, "en")]
+    assert macro_f1("stage", pairs[1:]) is None
+    lines = by_group(pairs, lambda message: message.language).splitlines()
+    assert "| head | de | en | all |" in lines
+    assert "| topic | 100 | 100 | 100.0 |" in lines
+    assert "| stage | 100 |  | 100.0 |" in lines
+    beside = beside_table({"one": (pairs[1:], {("airline tweets", "en"): 71.5})}).splitlines()
+    assert beside[2] == "| one | 100.0 | 100.0 | 0.0 | 100.0 | 100.0 |  |  | 71.5 |  |"

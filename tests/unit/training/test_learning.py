@@ -21,8 +21,8 @@ from sets import Example
 
 pytestmark = pytest.mark.unit
 PLAN = Plan(
-    epochs=1, batch=4, rate=1e-2, head_rate=1e-1, warm_up=0.1, frozen_layers=0, balance_power=0.5, numbers="float32",
-    seed=5,
+    epochs=1, batch=4, rate=1e-2, head_rate=1e-1, warm_up=0.1, frozen_layers=0, dropout=0.1, balance_power=0.5,
+    numbers="float32", seed=5,
 )  # fmt: skip
 BATCHES = 3  # of an epoch: twelve rows by four
 
@@ -70,11 +70,12 @@ def test_interrupted_after_an_epoch_it_ends_with_the_weights_of_one_that_ran_thr
     base: Path, tmp_path: Path, frozen_layers: int
 ) -> None:
     plan = replace(PLAN, frozen_layers=frozen_layers, epochs=3)
-    through, stopped, resumed, once_more = (started(base) for _ in range(4))
+    through, resumed, once_more = started(base), started(base), started(base)
     (tmp_path / "through").mkdir()
     (tmp_path / "twice").mkdir()
     learn(through, lessons(), plan, tmp_path / "through")
 
+    stopped = started(base)
     watched(stopped, most=BATCHES + 1)  # in the middle of the second epoch
     with pytest.raises(StoppedError):
         learn(stopped, lessons(), plan, tmp_path / "twice")
@@ -120,6 +121,17 @@ def test_what_frozen_layers_make_of_rows_is_kept_for_every_batch(base: Path) -> 
         expected = network.below(ids, mask, 1) * mask[:, :, None]
     kept = _Below(network, rows, 1).of(chosen, mask)
     assert torch.allclose(kept, expected, rtol=1e-3, atol=1e-3)  # kept as fp16
+
+
+def test_frozen_layers_compute_a_repeated_row_once(base: Path) -> None:
+    network, rows = started(base), lessons().rows
+    computed: list[int] = []
+    network.layers[0].register_forward_pre_hook(lambda _, inputs: computed.append(len(inputs[0])))
+    once, twice = _Below(network, rows, 1), _Below(network, [*rows[::-1], *rows], 1)
+    assert computed == [len(rows)] * 2
+    _, mask = padded(rows)
+    for copy in (range(len(rows) - 1, -1, -1), range(len(rows), 2 * len(rows))):
+        assert torch.allclose(twice.of(list(copy), mask), once.of(range(len(rows)), mask), rtol=1e-3, atol=1e-3)
 
 
 def test_lessons_are_what_examples_tell_of() -> None:

@@ -64,6 +64,27 @@ def test_emotions_count_when_all_of_them_mean_one_of_ours(
     assert [example.labels for example in read(tmp_path, name, *rows)] == ([{"emotion": meant}] if meant else [])
 
 
+def test_emotions_of_one_side_are_a_sentiment_as_often_as_the_rarest_of_the_language(tmp_path: Path) -> None:
+    said = {
+        "de": [["joy"], ["joy"], ["anger", "fear"], ["anger", "sadness"], ["none"], ["joy", "fear"], ["fear"]],
+        "es": [["joy"], ["anger"], ["anger", "fear"]],  # nothing neutral
+    }
+    rows = [
+        {"text": "+".join(emotions), "lang": language, "emotions": emotions}
+        for language, rows in said.items()
+        for emotions in rows
+    ]
+    assert [(each.text, each.labels) for each in read(tmp_path, "brighter", *rows)] == [
+        ("joy", {"emotion": "joy", "sentiment": "positive"}),
+        ("joy", {"emotion": "joy"}),
+        ("anger+fear", {"sentiment": "negative"}),
+        ("none", {"emotion": "none", "sentiment": "neutral"}),
+        ("fear", {"emotion": "worry"}),
+        ("joy", {"emotion": "joy"}),
+        ("anger", {"emotion": "anger"}),
+    ]
+
+
 @pytest.mark.parametrize("name", ["brighter", "goemotions"])
 def test_every_emotion_that_is_read_is_one_of_ours(tmp_path: Path, name: str) -> None:
     examples = read(tmp_path, name, *({"text": each, "lang": "en", "emotions": [each]} for each in EMOTIONS))

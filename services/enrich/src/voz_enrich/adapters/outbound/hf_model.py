@@ -47,14 +47,16 @@ class HfSentimentModel:
     def __init__(self, name: str, label_map: Mapping[str, Sentiment], others: SignalModel, threads: int) -> None:
         """name: a model on the hub or a folder. label_map: the model's labels to ours, where its own names don't say.
 
-        Raises HfModelError when torch is missing, the model can't be loaded, is no classifier or its labels don't map.
+        Raises HfModelError when torch or transformers is missing, the model can't be loaded, is no classifier or its
+        labels don't map.
         """
         try:
             import torch
+            from transformers import AutoModelForSequenceClassification, utils
         except ImportError as error:
-            raise HfModelError(f"hf:{name} needs torch, which isn't installed: pip install 'voz-enrich[hf]'") from error
-        from transformers import AutoModelForSequenceClassification, utils
-
+            raise HfModelError(
+                f"hf:{name} needs torch and transformers, which aren't installed: pip install 'voz-enrich[hf]'"
+            ) from error
         chatter: Any = utils.logging
         chatter.set_verbosity_error()
         chatter.disable_progress_bar()
@@ -63,7 +65,7 @@ class HfSentimentModel:
                 name, dtype=torch.float32, output_loading_info=True
             )
             self._longest = _longest(loaded[0].config)
-            self._tokens = Tokens(name, self._longest)
+            self._tokens = _tokens(name, self._longest)
         except Exception as error:  # of whatever class: files, names and architectures go wrong in many ways
             raise HfModelError(f"hf:{name} can't be loaded: {' '.join(str(error).split())[:300]}") from error
         if absent := sorted(loaded[1]["missing_keys"]):
@@ -173,6 +175,16 @@ def parse_label_map(text: str) -> dict[str, Sentiment]:
         return {str(label): Sentiment(sentiment) for label, sentiment in pairs}
     except ValueError as error:
         raise ValueError(f"a label map reads LABEL_0=negative,LABEL_1=positive: {error}") from error
+
+
+def _tokens(name: str, max_tokens: int) -> Tokens:
+    """By transformers, which knows more ways to keep a tokenizer than tokenizer.json, and the hub."""
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(name)
+    if tokenizer.pad_token_id is None or not hasattr(tokenizer, "backend_tokenizer"):
+        raise ValueError("a fast tokenizer with a padding token is needed (tokenizer.json)")
+    return Tokens(tokenizer.backend_tokenizer, int(tokenizer.pad_token_id), max_tokens)
 
 
 def _longest(config: Any) -> int:

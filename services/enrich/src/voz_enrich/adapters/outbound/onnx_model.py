@@ -1,6 +1,6 @@
 """The signal model of a bundle, on ONNX Runtime."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -28,7 +28,10 @@ class OnnxSignalModel:
         """`threads`: batches computed at once, best as many as there are cores. Raises BundleError."""
         self._bundle = bundle
         self._languages = languages
-        self._tokens = Tokens(bundle.folder, bundle.max_tokens)
+        try:
+            self._tokens = Tokens.read(bundle.folder, bundle.max_tokens)
+        except (OSError, ValueError) as error:
+            raise BundleError(str(error)) from error
         self._session = open_session(bundle.folder / "model.onnx")
         self._workers = ThreadPoolExecutor(threads, thread_name_prefix="signal-model")
         outputs = {output.name for output in self._session.get_outputs()}
@@ -47,7 +50,9 @@ class OnnxSignalModel:
             raise ValueError(f"{len(texts)} texts with {len(hints)} language hints")
         readable = {index: clean for index, text in enumerate(texts) if (clean := cleaned(text))}
         answers = [nothing_to_read()] * len(texts)
-        for index, outputs in zip(readable, self.outputs(list(readable.values())), strict=True):
+        indexes = list(readable)
+        for place, outputs in self.outputs(list(readable.values())):
+            index = indexes[place]
             language = self._languages.identify(texts[index], hints[index])
             signals = read_signals(self._bundle, {name: outputs[name].tolist() for name in HEADS}, language)
             answers[index] = replace(signals, vector=outputs[VECTOR].tobytes())
@@ -57,16 +62,15 @@ class OnnxSignalModel:
         """Ends the threads; texts already given are finished first."""
         self._workers.shutdown()
 
-    def outputs(self, texts: Sequence[str]) -> list[Outputs]:
-        """The model's outputs for each text, cleaned before: the logits of each head, and the vector."""
+    def outputs(self, texts: Sequence[str]) -> Iterator[tuple[int, Outputs]]:
+        """The model's outputs for each text, cleaned before: its place among them, the logits of each head and the
+        vector. One batch after the other, while the next are being computed: whoever reads one needn't wait for all."""
         rows = self._tokens.ids(texts)
         batches = list(plan([len(row) for row in rows]))
-        results: list[Outputs] = [{} for _ in texts]
         computed = self._workers.map(lambda batch: self._run([rows[index] for index in batch[1]], batch[0]), batches)
         for (_, indexes), outputs in zip(batches, computed, strict=True):
             for place, index in enumerate(indexes):
-                results[index] = {name: outputs[name][place] for name in _NAMES}
-        return results
+                yield index, {name: outputs[name][place] for name in _NAMES}
 
     def _run(self, rows: Sequence[Sequence[int]], width: int) -> Outputs:
         ids, mask = self._tokens.padded(rows, width)

@@ -95,10 +95,16 @@ class TopicSpaces:
     """The topics of every tenant that has any. Implements the port `OwnTopicMatcher`."""
 
     def __init__(self, topics: OwnTopics, model: SignalModel) -> None:
-        """Places the topics in the space of this model. Raises ValueError for a model without vectors."""
+        """Places the topics in the space of this model. Raises ValueError for a model that has no vectors, or fails on
+        these texts: they are to blame until it fails on a message as well."""
         texts = {each for own in topics.values() for topic in own for each in (topic.description, *topic.examples)}
         wanted = [*sorted(texts), *GENERAL_MESSAGES]
-        said = [each.vector for each in model.analyse(wanted)]
+        try:
+            said = [each.vector for each in model.analyse(wanted)]
+        except Exception as error:
+            # Its class alone: a message may quote an example.
+            failed = f"the model {model.version} fails on the texts of the topics: {type(error).__name__}"
+            raise ValueError(failed) from None
         if not all(said):
             raise ValueError(f"the model {model.version} gives no vectors: own topics can't be told")
         vectors = dict(zip(wanted, said, strict=True))
