@@ -16,6 +16,7 @@ import pytest
 from voz.v1 import labels_pb2 as labels
 from voz.v1.enriched_event_pb2 import EnrichedEvent
 from voz_contracts import topics
+from voz_enrich.adapters.outbound.models import DEFAULT_BUNDLE
 
 from ...chaos.enrich_harness import Installation, make_event
 from .test_worker import keyed, send
@@ -151,6 +152,6 @@ async def test_the_shipped_model_understands_a_stream(installation: Installation
     answers = [EnrichedEvent.FromString(record.value) for record in await installation.read(topics.ENRICHED)]
     assert len(answers) == len(events)
     for answer in answers:
-        assert answer.signals.model == "voz-signals-4"
+        assert answer.signals.model == DEFAULT_BUNDLE
         if (expected := texts[answer.event.text]) is not None:
             assert answer.signals.sentiment == expected, answer

@@ -13,6 +13,7 @@ from voz.v1.customer_event_pb2 import CustomerEvent
 from voz.v1.dead_letter_pb2 import DeadLetter
 from voz.v1.enriched_event_pb2 import EnrichedEvent
 from voz_contracts import topics
+from voz_enrich.adapters.outbound.models import DEFAULT_MODEL
 
 from ...chaos.enrich_harness import Installation, Worker, make_event
 from ...contract.odd_texts import MARKER, ODD_TEXTS
@@ -56,7 +57,7 @@ async def test_every_odd_text_has_an_answer_or_a_dead_letter_and_no_log_has_the_
     events = [said(number, text) for number, text in enumerate([*texts, *(f"{MARKER} {text}" for text in texts)])]
     bad = broken(900)
     worker = start_worker(
-        installation, VOZ_TEST_MODEL="settings", VOZ_LOG_LEVEL="DEBUG", VOZ_ENRICH_SHADOW_MODEL="bundle:voz-signals-4",
+        installation, VOZ_TEST_MODEL="settings", VOZ_LOG_LEVEL="DEBUG", VOZ_ENRICH_SHADOW_MODEL=DEFAULT_MODEL,
         VOZ_ENRICH_SHADOW_SHARE="1",
     )  # fmt: skip
     await send(installation, *(keyed(event) for event in events), *bad)

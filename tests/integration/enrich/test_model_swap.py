@@ -13,6 +13,7 @@ import pytest
 from voz.v1 import labels_pb2 as labels
 from voz.v1.enriched_event_pb2 import EnrichedEvent
 from voz_contracts import topics
+from voz_enrich.adapters.outbound.models import DEFAULT_BUNDLE
 from voz_enrich.cores import available_cores
 from voz_enrich.shadow import Counted, counted
 from voz_streamkit.kafka import record_of
@@ -57,7 +58,7 @@ async def test_a_hugging_face_folder_takes_the_model_s_place(
     assert len(answers) == len(TEXTS) + 2
     (version,) = {answer.signals.model for answer in answers}
     assert version.startswith("hf:stars@")
-    assert version.endswith("+voz-signals-4")
+    assert version.endswith(f"+{DEFAULT_BUNDLE}")
     for answer in answers:
         unreadable = answer.event.text == "\x00"
         assert answer.signals.sentiment == (labels.SENTIMENT_NEUTRAL if unreadable else labels.SENTIMENT_NEGATIVE)
@@ -117,9 +118,9 @@ async def test_a_hugging_face_shadow_reads_its_labels_by_its_own_map(
     assert worker.stop() == 0, worker.said()[-3000:]
     assert {shadow for _, shadow in found.pairs["sentiment"]} == {"negative"}
     ((live, shadow),) = found.models
-    assert live == "voz-signals-4"
+    assert live == DEFAULT_BUNDLE
     assert shadow.startswith("hf:stars@")
-    assert shadow.endswith("+voz-signals-4")
+    assert shadow.endswith(f"+{DEFAULT_BUNDLE}")
     answers = [EnrichedEvent.FromString(record.value) for record in await installation.read(topics.ENRICHED)]
     assert {answer.signals.model for answer in answers} == {live}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from voz_enrich.adapters.outbound.models import DEFAULT_BUNDLE
 from voz_enrich.adapters.outbound.reading import nothing_to_read
 from voz_enrich.analyze import answer, main
 from voz_enrich.domain.signals import TextSignals
@@ -82,7 +83,7 @@ def test_the_command_answers_files_and_says_by_its_status_what_went_wrong(
 
     assert main([str(good)], {}) == 0
     answered = json.loads(capsys.readouterr().out)
-    assert (answered["id"], answered["language"], answered["model"]) == ("a", "de", "voz-signals-4")
+    assert (answered["id"], answered["language"], answered["model"]) == ("a", "de", DEFAULT_BUNDLE)
 
     assert main(["--threads", "1", str(good), str(bad)], {}) == 1
     captured = capsys.readouterr()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from voz_enrich.adapters.outbound.bundle import FILES, HEADS, BundleError, find_bundle, load_bundle, write_manifest
+from voz_enrich.adapters.outbound.models import DEFAULT_BUNDLE
 
 pytestmark = pytest.mark.unit
 
@@ -87,12 +88,12 @@ def test_a_bundle_of_another_format_is_refused(folder: Path) -> None:
 def test_bundles_are_found_by_path_by_name_and_in_the_checkout(folder: Path) -> None:
     assert find_bundle(str(folder)) == folder
     assert find_bundle(folder.name, folder.parent) == folder
-    assert find_bundle("voz-signals-4").parent.name == "models"
+    assert find_bundle(DEFAULT_BUNDLE).parent.name == "models"
     with pytest.raises(BundleError, match="no bundle nothing-9"):
         find_bundle("nothing-9", folder.parent)
 
 
 def test_the_shipped_bundle_is_small_enough_to_be_cloned_by_everybody() -> None:
-    shipped = find_bundle("voz-signals-4")
+    shipped = find_bundle(DEFAULT_BUNDLE)
     assert sum(path.stat().st_size for path in shipped.iterdir()) <= 45_000_000
     assert load_bundle(shipped).version == shipped.name

@@ -7,7 +7,7 @@ import pytest
 
 from voz_enrich.adapters.outbound.bundle import BundleError
 from voz_enrich.adapters.outbound.hf_model import HfModelError, map_labels, parse_label_map
-from voz_enrich.adapters.outbound.models import open_model
+from voz_enrich.adapters.outbound.models import DEFAULT_BUNDLE, open_model
 from voz_enrich.domain.labels import Sentiment
 
 pytestmark = pytest.mark.unit
@@ -63,7 +63,7 @@ def test_a_broken_label_map_is_refused(text: str) -> None:
         parse_label_map(text)
 
 
-@pytest.mark.parametrize("name", ["voz-signals-4", "hf:", "bundle:", "onnx:x", ""])
+@pytest.mark.parametrize("name", [DEFAULT_BUNDLE, "hf:", "bundle:", "onnx:x", ""])
 def test_a_name_of_no_kind_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="is no model"):
         open_model(name, threads=1)
