@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +15,6 @@ from voz_enrich.domain.facts import (
     Payload,
     Profile,
     Retraction,
-    SubscriptionStatus,
     SurveyAnswer,
     TicketStatus,
     TransactionType,
@@ -24,6 +25,7 @@ from voz_enrich.domain.labels import Stage
 
 Event = tuple[EventFacts, Stage | None]
 RISK_MS = 10 * DAY_MS
+SETTLING = {TransactionType.ORDER_DELIVERED, TransactionType.REFUND, TransactionType.RETURN, *TicketStatus}
 POSSIBLE = {
     Standing.PROSPECT: set(Stage),
     Standing.CUSTOMER: set(Stage) - {Stage.DISCOVER, Stage.CONSIDER},
@@ -32,6 +34,8 @@ POSSIBLE = {
 }
 
 explicit = st.sampled_from(list(EXPLICIT))
+# Those that settle something (a ticket, a delivery, a refund) say nothing when there is nothing to settle.
+deciding = st.sampled_from([each for each in EXPLICIT if each not in SETTLING])
 payloads = st.one_of(
     st.none(),
     explicit,
@@ -41,6 +45,8 @@ payloads = st.one_of(
 stages = st.sampled_from(Stage)
 # Hours, so that conversations, confirmations and what is too old all come up.
 times = st.integers(-5, 60).map(lambda n: n * n * HOUR_MS // 2)
+two_times = st.tuples(times, times).map(sorted).filter(lambda pair: pair[0] < pair[1]).map(tuple)
+arrivals = st.lists(st.integers(0, 1), min_size=2, max_size=6).filter(lambda order: len(set(order)) == 2)
 yes = st.integers(0, 9).map(bool)
 events: st.SearchStrategy[Event] = st.tuples(
     st.builds(EventFacts, yes, yes, times, payloads, st.booleans()), st.none() | stages
@@ -141,13 +147,7 @@ def test_an_explicit_event_is_obeyed_at_once(story: list[Event], payload: Payloa
     assert after is not None
     gone = before is not None and before.standing is Standing.GONE
     solved = payload in (TicketStatus.SOLVED, TicketStatus.CLOSED)
-    brings_back = payload in (
-        Behaviour("sign_up"),
-        TransactionType.ORDER_PLACED,
-        TransactionType.ORDER_PAID,
-        *SubscriptionStatus,
-    )
-    if not solved and (brings_back or not gone):
+    if not solved and (payload not in SETTLING or not gone):
         assert (after.stage, after.standing) == EXPLICIT[payload]
 
 
@@ -169,6 +169,63 @@ def test_a_message_and_an_explicit_event_come_to_the_same_in_either_order(
         other.since_ms,
         other.explicit_ms,
     )
+
+
+@given(stories, explicit, deciding, two_times, arrivals)
+@settings(max_examples=300)
+def test_of_two_explicit_events_the_later_decides_in_whichever_order_and_however_often_they_come(
+    story: list[Event], first: Payload, second: Payload, at: tuple[int, int], order: list[int]
+) -> None:
+    """Again at an offset of its own, too: a source that sends a page once more after a crash does that."""
+    pair = [(EventFacts(True, True, when, payload), None) for when, payload in zip(at, (first, second), strict=True)]
+    straight, _ = told([*story, *pair])
+    mixed, _ = told(arrived := [*story, *(pair[which] for which in order)])
+    assert straight is not None
+    assert mixed is not None
+    assert (mixed.standing, mixed.explicit_ms) == (straight.standing, straight.explicit_ms)
+    if all(facts.occurred_at_ms <= at[1] for facts, _ in story):  # what was said later may have moved them on
+        assert (mixed.stage, mixed.standing, mixed.explicit_ms) == (*EXPLICIT[second], at[1])
+    assert all(advance(mixed, *event, offset) is mixed for offset, event in enumerate(arrived))
+
+
+@given(stories, explicit, explicit, two_times, st.lists(st.tuples(times, stages), max_size=4))
+@settings(max_examples=300)
+def test_an_explicit_event_before_the_one_that_decided_is_not_made_up_for(
+    story: list[Event], first: Payload, second: Payload, at: tuple[int, int], said: list[tuple[int, Stage]]
+) -> None:
+    """And one that said nothing when it came (a solved ticket that wasn't open yet) is as if it had not been."""
+    earlier, later = (
+        (EventFacts(True, True, when, each), None) for when, each in zip(at, (first, second), strict=True)
+    )
+    texts: list[Event] = [(EventFacts(True, True, when, None), suggested) for when, suggested in said]
+    decided, _ = told([*story, later, *texts])
+    both, steps = told([*story, later, *texts, earlier])
+    assert decided is not None
+    assert both is not None
+    assert steps[-1] is not None
+    if decided.explicit_ms == at[1]:
+        assert both == replace(decided, covers=both.covers, heard_ms=both.heard_ms)
+        assert steps[-1].transition is None
+    else:
+        alone, _ = told([*story, earlier])
+        assert alone is not None
+        assert (both.standing, both.explicit_ms) == (alone.standing, alone.explicit_ms)
+
+
+@given(stories, explicit, times, st.lists(st.tuples(st.integers(1, 60), stages), max_size=4))
+@settings(max_examples=300)
+def test_an_explicit_event_that_is_sent_once_more_changes_nothing(
+    story: list[Event], payload: Payload, at: int, said: list[tuple[int, Stage]]
+) -> None:
+    """At an offset of its own, and after what was said since."""
+    event = (EventFacts(True, True, at, payload), None)
+    texts: list[Event] = [(EventFacts(True, True, at + hours * HOUR_MS, None), stage) for hours, stage in said]
+    once, _ = told([*story, event, *texts])
+    twice, steps = told([*story, event, *texts, event])
+    assert once is not None
+    assert twice is not None
+    assert twice == replace(once, covers=twice.covers)
+    assert steps[-1] is None or steps[-1].transition is None
 
 
 @given(stories)

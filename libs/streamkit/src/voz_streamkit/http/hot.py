@@ -136,7 +136,8 @@ class Exchange(Request, ABC):
         """Answer it with 500, if it isn't answered; the log has the error."""
         if self.answered:
             return
-        _log.error("request failed", path=self.path, method=self.method, exc_info=error)
+        # as problems.py does it: a path may hold what a sender put there
+        _log.error("request failed", route=self.route.path, method=self.method, exc_info=error)
         self.fail(Problem(500, "An unexpected error; the log of the service has it."))
 
     def alone(self) -> None:

@@ -166,6 +166,8 @@ def _settled(state: JourneyState, payload: Payload, at: int) -> JourneyState:
     if payload in _AFTERMATH and state.standing is Standing.GONE:
         return state
     stage, standing = EXPLICIT[payload]
+    if at == state.explicit_ms and standing is state.standing and state.since_ms > at:
+        return state  # sent once more: what was said since then has moved them
     said_since = [Hint(state.stage, state.since_ms)] if state.since_ms > at else []
     if payload in _SOLVED and state.stage is Stage.LEAVE and not said_since:
         stage = Stage.LEAVE  # they have said goodbye: that the ticket is done doesn't bring them back
