@@ -30,8 +30,8 @@ from voz_enrich.domain.text import cleaned
 sys.path.insert(0, str(ROOT / "models" / "training"))
 from baselines import tfidf_features
 from corpus import Message, read_corpus
-from network import SignalNetwork, mean_vectors
-from train import CONFIG, base_folder, work_folder
+from network import mean_vectors
+from train import CONFIG, trained, work_folder
 
 LAYERS = (8, 6, 4)
 Splits = tuple[Any, Any, Any]  # what stands for the messages of train, validation and test: [messages, features]
@@ -69,14 +69,13 @@ def main() -> None:
 
 def after_layers(splits: Sequence[Sequence[Message]]) -> Mapping[int, Splits]:
     """The mean over the tokens after so many layers of the trained encoder; nothing where it wasn't trained here."""
-    state = work_folder(research=False) / "state.pt"
-    if not state.is_file():
-        say(f"{state} isn't there: the model's lower layers are left out")
+    build = work_folder(research=False)
+    if not (build / "fp32" / "manifest.json").is_file():
+        say(f"{build} has no trained model: its lower layers are left out")
         return {}
     torch.set_num_threads(available_cores())
-    network = SignalNetwork(base_folder())
-    network.load_state_dict(torch.load(state, weights_only=False)["network"])
-    tokens = Tokens.read(base_folder(), CONFIG["learnt_tokens"])
+    tokens = Tokens.read(build / "fp32", CONFIG["learnt_tokens"])
+    network = trained(tokens, build, research=False)
     rows = [tokens.ids(texts(part)) for part in splits]
     found: dict[int, Splits] = {}
     for layers in LAYERS:

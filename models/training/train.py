@@ -11,6 +11,7 @@ import shutil
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,17 +71,30 @@ def base_folder() -> Path:
 
 
 def trained(tokens: Tokens, build: Path, *, research: bool) -> SignalNetwork:
-    """The base, fine-tuned on all that is labelled."""
+    """The base, fine-tuned on all that is labelled: the mean of several runs' weights."""
     corpus = [message.example for message in read_corpus(REPOSITORY / CONFIG["corpus"], "train")]
     examples, weights = corpus * CONFIG["corpus_repeats"], [1.0] * (len(corpus) * CONFIG["corpus_repeats"])
     for uses, weight in [(CONFIG["use"], CONFIG["set_weight"])] + ([(CONFIG["research"], 1.0)] if research else []):
         others = [example for name, rows in uses.items() for example in drawn(name, rows)]
         examples, weights = examples + others, weights + [weight] * len(others)
+    lessons = Lessons.of(rows_of(tokens, examples), examples, weights)
     plan = Plan(seed=CONFIG["seed"], **CONFIG["learning"])
-    torch.manual_seed(plan.seed)
-    network = SignalNetwork(base_folder())
-    learn(network, Lessons.of(rows_of(tokens, examples), examples, weights), plan, build)
+    runs = []
+    for run in range(CONFIG["runs"]):
+        torch.manual_seed(CONFIG["seed"])  # the same heads to begin with: else the mean of two networks isn't one
+        network = SignalNetwork(base_folder())
+        folder = build / f"run-{run + 1}"
+        folder.mkdir(exist_ok=True)
+        print(f"run {run + 1} of {CONFIG['runs']}")
+        learn(network, lessons, replace(plan, seed=plan.seed + run), folder)
+        runs.append(network.state_dict())
+    network.load_state_dict(mean_of(runs))
     return network
+
+
+def mean_of(states: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The mean of networks, weight by weight ("model soups", Wortsman et al., ICML 2022)."""
+    return {name: torch.stack([each[name] for each in states]).mean(0) for name in states[0]}
 
 
 def export(network: SignalNetwork, bundle: Path, *, integers: bool) -> None:
