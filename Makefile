@@ -58,7 +58,8 @@ test: setup $(BROWSER) ## every test tier that CI runs
 	@$(BIN)/python -m pytest tests
 
 test-torch: .venv/.train ## the tests that need PyTorch: Hugging Face models, training
-	@$(BIN)/python -m pytest tests/contract tests/unit/training tests/integration/enrich/test_model_swap.py \
+	@$(BIN)/python -m pytest tests/unit/training tests/contract/test_{hf_model,signal_model,tokens}.py \
+	  tests/integration/enrich/test_model_swap.py \
 	  tests/e2e/test_understanding.py::test_a_hugging_face_model_decides_in_the_shipped_one_s_place
 
 test-%: setup $(BROWSER)

@@ -84,7 +84,7 @@ class HfSentimentModel:
 
     @property
     def version(self) -> str:
-        """Both models' names, such as `hf:stars@1f0c9a2e+voz-signals-4`: folders of one name that hold other weights
+        """Both models' names, such as `hf:stars@1f0c9a2e+voz-signals-5`: folders of one name that hold other weights
         have other versions."""
         return f"hf:{self._version}+{self._others.version}"
 

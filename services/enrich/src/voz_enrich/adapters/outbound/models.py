@@ -10,7 +10,7 @@ from voz_enrich.adapters.outbound.onnx_model import OnnxSignalModel
 from voz_enrich.domain.labels import Sentiment
 from voz_enrich.ports import SignalModel
 
-DEFAULT_BUNDLE = "voz-signals-4"
+DEFAULT_BUNDLE = "voz-signals-5"
 DEFAULT_MODEL = f"bundle:{DEFAULT_BUNDLE}"
 
 
