@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
@@ -184,7 +185,10 @@ class FailingModel(WordModel):
         return super().analyse(texts, languages)
 
 
-def test_a_file_on_which_the_model_fails_is_refused_without_its_texts(tmp_path: Path) -> None:
+def test_a_file_on_which_the_model_fails_is_refused_without_its_texts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voz_streamkit.reload._log", structlog.get_logger())  # one that no test before has used
     path, model, metrics = tmp_path / "topics.yaml", FailingModel(), Metrics("enrich", CollectorRegistry())
     path.write_text(FILE, encoding="utf-8")
     live = LiveTopics(path, model, metrics)
