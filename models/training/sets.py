@@ -90,6 +90,7 @@ SETS: Mapping[str, tuple[str, _Reader]] = {
     "nhs-fft": ("nhs-fft/train.jsonl", _sentiment),
     "senti4sd": ("senti4sd/train.jsonl", _sentiment),
     "nusax": ("nusax/train.jsonl", _sentiment),
+    # for worth.py only: costs tweets
     "afrisenti": ("afrisenti/train.jsonl", _sentiment),
     "brighter": ("brighter/train.jsonl", _meant(emotion=_BRIGHTER, sentiment=_SIDES)),
     "goemotions": ("goemotions/train.jsonl", _meant(emotion=_GOEMOTIONS)),
