@@ -106,7 +106,7 @@ bench-%: setup ## one benchmark: bench-ingest, bench-model, bench-enrich, bench-
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e "services/enrich[train]"
 	@touch $@
 
-model: .venv/.train ## make the model bundle again (needs ../shared; half an hour on two cores)
+model: .venv/.train ## make the model bundle again (needs ../shared; an hour on two cores)
 	@$(BIN)/python models/training/train.py
 
 model-research: .venv/.train ## the same with the sets that don't let weights ship; stays in build/
