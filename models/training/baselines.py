@@ -29,9 +29,10 @@ from voz_enrich.domain.text import cleaned
 Answer = Callable[[Sequence[str]], Sequence[Mapping[str, Any]]]  # of each text: head -> label; `intents` -> labels
 
 
-def others(repository: Path, config: Mapping[str, Any], build: Path) -> dict[str, Answer]:
+def others(repository: Path, config: Mapping[str, Any], build: Path, research: Path) -> dict[str, Answer]:
     """What is at hand of: TF-IDF and logistic regression, the frozen encoder and logistic regression, the bundle
-    before, the same network in fp32."""
+    before, the same network in fp32, the one that learnt from research-only sets. build, research: what `make model`
+    and `make model-research` keep."""
     train = [message.example for message in read_corpus(repository / config["corpus"], "train")]
     tokens = Tokens.read(repository / config["bundle"], config["max_tokens"])
     found = {"TF-IDF + logistic regression": tfidf(train, config["use"])}
@@ -40,6 +41,8 @@ def others(repository: Path, config: Mapping[str, Any], build: Path) -> dict[str
         found[f"`{config['previous']['version']}`"] = old
     if (build / "fp32" / "manifest.json").is_file():
         found["the same in fp32"] = bundled(build / "fp32")
+    if (research / "fp32" / "manifest.json").is_file():
+        found["with research-only sets, fp32 (doesn't ship)"] = bundled(research / "fp32")
     return found
 
 

@@ -2,7 +2,8 @@
 
 On the corpus' test split: every head, by language and channel, its calibration, its confusions, its worst errors. On
 text from elsewhere, where it is there (../shared/data): sentiment; that text is for judging only and no weight that
-ships is trained on it. Beside it, on the same texts: what cheaper ways reach, the bundle before, and the same in fp32.
+ships is trained on it. Beside it, on the same texts: what cheaper ways reach, the bundle before, the same in fp32, and
+what learnt from the research-only sets.
 """
 
 import argparse
@@ -79,8 +80,9 @@ def main() -> None:
         "language": language_share(messages, read),
     }
     if not research:
+        kept = [work_folder(research=each) for each in (False, True)]
         found: dict[str, tuple[Judged, Scores]] = {f"`{CONFIG['version']}`": (judged, elsewhere)}
-        for name, answer in baselines.others(REPOSITORY, CONFIG, work_folder(research=False)).items():
+        for name, answer in baselines.others(REPOSITORY, CONFIG, *kept).items():
             answers = answer([message.example.text for message in messages])
             found[name] = (list(zip(messages, answers, strict=True)), elsewhere_scores(answer))
         sure = confidences(messages, read)

@@ -71,7 +71,7 @@ def base_folder() -> Path:
 
 
 def trained(tokens: Tokens, build: Path, *, research: bool) -> SignalNetwork:
-    """The base, fine-tuned on all that is labelled: the mean of several runs' weights."""
+    """The base, fine-tuned on all that is labelled: the mean of several runs' weights; of one for research."""
     corpus = [message.example for message in read_corpus(REPOSITORY / CONFIG["corpus"], "train")]
     examples, weights = corpus * CONFIG["corpus_repeats"], [1.0] * (len(corpus) * CONFIG["corpus_repeats"])
     for uses, weight in [(CONFIG["use"], CONFIG["set_weight"])] + ([(CONFIG["research"], 1.0)] if research else []):
@@ -79,13 +79,13 @@ def trained(tokens: Tokens, build: Path, *, research: bool) -> SignalNetwork:
         examples, weights = examples + others, weights + [weight] * len(others)
     lessons = Lessons.of(rows_of(tokens, examples), examples, weights)
     plan = Plan(seed=CONFIG["seed"], **CONFIG["learning"])
-    runs = []
-    for run in range(CONFIG["runs"]):
+    runs, wanted = [], 1 if research else CONFIG["runs"]
+    for run in range(wanted):
         torch.manual_seed(CONFIG["seed"])  # the same heads to begin with: else the mean of two networks isn't one
         network = SignalNetwork(base_folder())
         folder = build / f"run-{run + 1}"
         folder.mkdir(exist_ok=True)
-        print(f"run {run + 1} of {CONFIG['runs']}")
+        print(f"run {run + 1} of {wanted}")
         learn(network, lessons, replace(plan, seed=plan.seed + run), folder)
         runs.append(network.state_dict())
     network.load_state_dict(mean_of(runs))
