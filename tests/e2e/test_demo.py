@@ -34,8 +34,8 @@ def test_the_demo_counts_every_event_and_moves_cases(stack: Checkout) -> None:
     summary = json.loads(demo.stdout.splitlines()[-1])
     assert list(summary) == SUMMARY
     assert summary["sent"] == summary["accepted"] == summary["enriched"] == summary["counted"] > 0
-    assert summary["cases_opened"] > 0
-    assert summary["cases_resolved"] > 0
+    assert summary["cases_opened"] > 0, demo.stdout
+    assert summary["cases_resolved"] > 0, demo.stdout
     assert summary["dead_letters"] == 0
     assert "running already" in stack.run("up").stdout
 

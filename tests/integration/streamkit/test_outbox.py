@@ -12,11 +12,13 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import capture_logs
 from tests.integration.streamkit import counting
 from tests.integration.streamkit.conftest import ReadAll
 
 from voz_streamkit.metrics import Metrics
 from voz_streamkit.outbox import MAX_VALUE_BYTES, OutboxMessage, OutboxRelay, enqueue
+from voz_streamkit.topics import ensure_topics
 
 pytestmark = pytest.mark.integration
 KEYS = [b"demo/ana", b"demo/bo", b"demo/cy", b"demo/di"]
@@ -75,6 +77,19 @@ async def test_messages_are_published_in_order_for_each_key(
     }
     assert all(each.headers == (("ce_id", each.value),) for each in found)
     assert metrics.registry.get_sample_value("voz_outbox_published_total", {"service": "sample"}) == 1000
+
+
+async def test_a_topic_made_after_the_start_holds_up_no_other(
+    settings: counting.Settings, engine: AsyncEngine, producer: AIOKafkaProducer, read_all: ReadAll
+) -> None:
+    (queue,) = await ensure_topics(settings, ["late"])  # the producer has been started before
+    await commit(engine, [*messages(settings, range(8)), OutboxMessage(queue.name, b"demo/ana", b"8", [])])
+    with capture_logs() as logs:
+        async with relaying(OutboxRelay(engine, counting.SCHEMA, producer)):
+            await until_empty(engine)
+    assert sorted(each.value for each in await read_all(counting.TOPIC)) == [b"%d" % each for each in range(8)]
+    assert [each.value for each in await read_all("voz.queue.late")] == [b"8"]
+    assert not [each for each in logs if each["event"] == "the outbox waits"]
 
 
 async def test_a_transaction_rolled_back_publishes_nothing(

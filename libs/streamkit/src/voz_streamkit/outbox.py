@@ -147,6 +147,10 @@ class OutboxRelay:
 
     async def _send(self, rows: Sequence[Row[Any, Any, Any, Any, Any]]) -> list[object]:
         """What became of each row, in order: an exception, or an acknowledgement. Ends at the first refusal."""
+        # What a client knows of a topic is forgotten when it asks for another that it didn't know, unless it was told
+        # to keep it: what is on its way to the first would then wait for a leader until it is too old, half a minute.
+        for topic in dict.fromkeys(row.topic for row in rows):
+            await self._producer.client.add_topic(topic)
         sent = []
         refusal: list[object] = []
         for row in rows:
